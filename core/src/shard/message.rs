@@ -1,0 +1,224 @@
+//! What reaches an owner, and what it answers.
+
+use std::sync::Arc;
+
+use crate::clock::Millis;
+use crate::domain::{
+    Definition, Hello, Job, Name, Outcome, Overlap, Payload, Refusal, Run, Source, WorkerProfile,
+};
+use crate::id::{AttemptKey, RequestId, RunId};
+
+/// One connection of one worker to this owner.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct StreamId(pub u64);
+
+/// A call that waits for its reply.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Ticket(pub u64);
+
+/// One message of a batch. Messages of one stream keep their order.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Message {
+    /// A worker introduces itself.
+    Hello {
+        /// On which stream.
+        stream: StreamId,
+        /// What it says.
+        hello: Hello,
+    },
+    /// It takes `add` more attempts.
+    Credit {
+        /// Of which stream.
+        stream: StreamId,
+        /// How many more.
+        add: u32,
+    },
+    /// It says how an attempt ended.
+    Outcome {
+        /// Where the verdict goes.
+        stream: StreamId,
+        /// What it says.
+        outcome: Outcome,
+    },
+    /// It says how far an attempt is. Kept in memory only.
+    Progress {
+        /// Of which attempt.
+        key: AttemptKey,
+        /// 0 to 100.
+        percent: u8,
+        /// For people.
+        note: Arc<str>,
+    },
+    /// It takes nothing more.
+    Bye {
+        /// Of which stream.
+        stream: StreamId,
+    },
+    /// Its stream is gone.
+    StreamEnded {
+        /// Which.
+        stream: StreamId,
+        /// When the worker's last proof of life came.
+        last_contact: Millis,
+    },
+    /// Somebody calls and waits.
+    Call {
+        /// Names the reply.
+        ticket: Ticket,
+        /// What is asked.
+        call: Call,
+    },
+    /// No trusted owner saw the ticks due in (from, until]. Also given at the boot that ends an outage.
+    Outage {
+        /// The last moment of trust.
+        from: Millis,
+        /// Trust regained.
+        until: Millis,
+    },
+}
+
+/// What a client asks of the owner. Its fields are checked; its schedules compile.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Call {
+    /// Create or replace jobs: all or none.
+    JobPut(Vec<JobPut>),
+    /// Enable or disable one.
+    JobEnable {
+        /// Which.
+        name: Name,
+        /// `false` disables.
+        enabled: bool,
+    },
+    /// Leave a tombstone.
+    JobDelete {
+        /// Which.
+        name: Name,
+    },
+    /// Fire jobs: each by itself.
+    Trigger(Vec<Fire>),
+    /// End a run.
+    RunCancel {
+        /// Which.
+        run: RunId,
+    },
+    /// Fire a finished run again.
+    RunRetry {
+        /// Which.
+        run: RunId,
+        /// The same in each retry of the call.
+        request: RequestId,
+    },
+    /// Who is connected.
+    Workers,
+    /// How far a running attempt is.
+    Progress {
+        /// Of which run.
+        run: RunId,
+    },
+}
+
+/// A job to create or replace.
+#[derive(Clone, PartialEq, Debug)]
+pub struct JobPut {
+    /// Names it.
+    pub name: Name,
+    /// What it is to be.
+    pub definition: Definition,
+    /// `None`: as it is, or true for a new one.
+    pub enabled: Option<bool>,
+}
+
+/// A firing by call.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Fire {
+    /// Which job.
+    pub job: Name,
+    /// `None`: the job's own.
+    pub params: Option<Payload>,
+    /// When.
+    pub when: When,
+    /// Of this job; 1 to 256 characters.
+    pub idempotency_key: Option<Arc<str>>,
+    /// The same in each retry of the call.
+    pub request: RequestId,
+    /// `None`: the job's own.
+    pub overlap: Option<Overlap>,
+    /// [`Source::Api`] or [`Source::Manual`].
+    pub source: Source,
+}
+
+/// When a called run is due.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum When {
+    /// At once.
+    Now,
+    /// At an instant; a past one means at once.
+    At(Millis),
+    /// This much later.
+    AfterMs(i64),
+}
+
+/// The answer to a [`Call`].
+#[derive(Clone, PartialEq, Debug)]
+pub enum Reply {
+    /// To `JobPut`, in its order.
+    Put(Vec<JobPutDone>),
+    /// To `JobEnable`.
+    Job(Box<Job>),
+    /// To `JobDelete`.
+    Deleted,
+    /// To `Trigger`, in its order.
+    Triggered(Vec<Result<Triggered, Refusal>>),
+    /// To `RunCancel` and `RunRetry`.
+    Run(Box<Run>),
+    /// To `Workers`.
+    Workers(Vec<WorkerState>),
+    /// To `Progress`: percent and note, if the run is running and said so.
+    Progress(Option<(u8, Arc<str>)>),
+    /// To any: not done, nothing changed.
+    Refused(Refusal),
+}
+
+/// One job put.
+#[derive(Clone, PartialEq, Debug)]
+pub struct JobPutDone {
+    /// What it did.
+    pub change: Change,
+    /// As it is now.
+    pub job: Job,
+}
+
+/// What a put did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// A new job.
+    Created,
+    /// A new revision.
+    Updated,
+    /// Nothing: it was equal.
+    Unchanged,
+}
+
+/// One run fired by call.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Triggered {
+    /// The run.
+    pub run: Run,
+    /// It was there before, by the same key or request.
+    pub existed: bool,
+}
+
+/// A worker as its owner sees it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct WorkerState {
+    /// Who.
+    pub profile: WorkerProfile,
+    /// Attempts it holds of this shard.
+    pub running: u32,
+    /// It has a stream.
+    pub connected: bool,
+    /// It said Bye.
+    pub draining: bool,
+    /// When it was last heard; now, while connected.
+    pub last_contact: Millis,
+}

@@ -1,0 +1,279 @@
+//! What every database must do. Each method is one sentence, one transaction, and one statement if it can be.
+//! The conformance suite in `server/tests/store.rs` runs on every backend and defines what the sentences mean.
+
+use fastjob_core::clock::Millis;
+use fastjob_core::domain::{Attempt, FireKey, Gap, Job, Name, Run};
+use fastjob_core::id::{AppId, Epoch, JobId, RunId, ServerId, ShardKey, TokenId};
+use fastjob_core::shard::{Facts, Needs, OpenPage, Rows};
+
+use super::error::StoreError;
+
+/// Apps and their tokens.
+pub(super) trait Apps {
+    /// Creates an app, its shards without an owner, and its first token. `None`: the name is taken.
+    async fn app_create(&self, app: &NewApp) -> Result<Option<App>, StoreError>;
+    /// All apps in order of name.
+    async fn app_list(&self) -> Result<Vec<App>, StoreError>;
+    /// Writes the administrator's token unless there is one; tells whether it was written.
+    async fn admin_token_init(&self, token: &NewToken) -> Result<bool, StoreError>;
+    /// Writes a token. An app has at most two that are valid: `false` if it would be the third.
+    async fn token_create(&self, token: &NewToken) -> Result<bool, StoreError>;
+    /// The app's tokens, oldest first; those of the administrator for `None`.
+    async fn token_list(&self, app: Option<AppId>) -> Result<Vec<Token>, StoreError>;
+    /// Revokes one; `false` if the app has no such token that is valid.
+    async fn token_revoke(&self, app: Option<AppId>, token: TokenId, now: Millis) -> Result<bool, StoreError>;
+    /// Every token that is neither revoked nor expired, with its hash.
+    async fn token_valid(&self, now: Millis) -> Result<Vec<Token>, StoreError>;
+}
+
+/// Servers, and who owns what.
+pub(super) trait Ownership {
+    /// Writes a new server, state up, seq 0.
+    async fn server_join(&self, server: &NewServer) -> Result<(), StoreError>;
+    /// Raises the server's own seq from `seq` to `seq + 1`. `None`: the row is not as expected: this server was
+    /// declared dead.
+    async fn server_renew(&self, server: ServerId, seq: u64) -> Result<Option<Renewal>, StoreError>;
+    /// Declares a server draining or dead if its seq is still `seq`; tells whether it was.
+    async fn server_mark(&self, server: ServerId, seq: u64, state: ServerPhase) -> Result<bool, StoreError>;
+    /// All servers, newest first.
+    async fn server_list(&self) -> Result<Vec<Server>, StoreError>;
+    /// Every shard with its owner, in order of (app, shard).
+    async fn owner_list(&self) -> Result<Vec<Owned>, StoreError>;
+    /// Gives a shard to `server` if its owner and epoch are still as in `seen` and that owner is null or dead. The new
+    /// epoch is max(old + 1, now); `outage_from` becomes the dead owner's last renewal unless it is set. Logged in
+    /// `owner_log`.
+    async fn shard_claim(&self, seen: &Owned, server: ServerId, now: Millis) -> Result<Option<Claimed>, StoreError>;
+    /// Gives a shard up if `server` still holds it at `epoch`.
+    async fn shard_release(&self, shard: ShardKey, server: ServerId, epoch: Epoch, now: Millis) -> Result<bool, StoreError>;
+    /// Raises the epoch of a shard that `server` still holds at `epoch`, to max(epoch + 1, now). `None`: it does not.
+    async fn epoch_raise(&self, shard: ShardKey, server: ServerId, epoch: Epoch, now: Millis) -> Result<Option<Claimed>, StoreError>;
+}
+
+/// What an owner reads and writes.
+pub(super) trait Shards {
+    /// Open runs after `after` in order of id that are dispatched, due up to `until`, or have had an attempt.
+    async fn open_page(&self, shard: ShardKey, until: Millis, after: Option<RunId>, limit: u32) -> Result<OpenPage, StoreError>;
+    /// What a turn needs: one read per kind that is asked for.
+    async fn facts(&self, shard: ShardKey, needs: &Needs) -> Result<Facts, StoreError>;
+    /// Commits turns of different shards in one transaction, fences first. A turn whose fence is missing is refused
+    /// alone. An error refuses them all; nothing was written unless its kind is unknown.
+    async fn turns_commit(&self, turns: &[Turn<'_>]) -> Result<Vec<TurnEnd>, StoreError>;
+}
+
+/// What clients and people ask. Answered without the owner.
+pub(super) trait Queries {
+    /// A living job by name.
+    async fn job_get(&self, app: AppId, name: &Name) -> Result<Option<Job>, StoreError>;
+    /// Living jobs in order of name, after `after`.
+    async fn job_list(&self, app: AppId, after: Option<&Name>, limit: u32) -> Result<Vec<Job>, StoreError>;
+    /// A run and its superseded attempts, oldest first.
+    async fn run_get(&self, app: AppId, run: RunId) -> Result<Option<(Run, Vec<Attempt>)>, StoreError>;
+    /// The run of a job, living or deleted, by fire key.
+    async fn run_fired(&self, app: AppId, job: &Name, key: &FireKey) -> Result<Option<RunId>, StoreError>;
+    /// Runs, newest first.
+    async fn run_list(&self, app: AppId, filter: &RunFilter) -> Result<Vec<Run>, StoreError>;
+    /// Runs of a job (the newest of its name) whose tick, or due instant without one, lies in [from, to), and gaps that
+    /// overlap it, in order of (instant, id).
+    async fn ledger(&self, job: JobId, filter: &LedgerFilter) -> Result<Vec<LedgerEntry>, StoreError>;
+    /// The newest job of this name, a tombstone if none lives.
+    async fn job_newest(&self, app: AppId, name: &Name) -> Result<Option<Job>, StoreError>;
+}
+
+/// An app to create.
+#[derive(Clone, Debug)]
+pub struct NewApp {
+    /// Unique.
+    pub name: Name,
+    /// Fixed for its life; at least 1.
+    pub shards: u16,
+    /// Its first token; `app` is ignored.
+    pub token: NewToken,
+    /// Now.
+    pub created_at: Millis,
+}
+
+/// An app.
+#[derive(Clone, PartialEq, Debug)]
+pub struct App {
+    /// Its row.
+    pub id: AppId,
+    /// Its name.
+    pub name: Name,
+    /// How many shards it has.
+    pub shards: u16,
+    /// When it was created.
+    pub created_at: Millis,
+}
+
+/// A token to write: its hash alone.
+#[derive(Clone, Debug)]
+pub struct NewToken {
+    /// Names it.
+    pub id: TokenId,
+    /// Whose; `None`: the administrator's.
+    pub app: Option<AppId>,
+    /// SHA-256 of the secret.
+    pub hash: [u8; 32],
+    /// For people.
+    pub note: String,
+    /// Now.
+    pub created_at: Millis,
+    /// `None`: never.
+    pub expires_at: Option<Millis>,
+}
+
+/// A token as its row holds it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Token {
+    /// Names it.
+    pub id: TokenId,
+    /// Whose; `None`: the administrator's.
+    pub app: Option<AppId>,
+    /// SHA-256 of the secret.
+    pub hash: [u8; 32],
+    /// For people.
+    pub note: String,
+    /// When it was made.
+    pub created_at: Millis,
+    /// `None`: never.
+    pub expires_at: Option<Millis>,
+    /// `None`: valid.
+    pub revoked_at: Option<Millis>,
+}
+
+/// A server that joins.
+#[derive(Clone, Debug)]
+pub struct NewServer {
+    /// Of this process.
+    pub id: ServerId,
+    /// Where workers, clients and servers reach it.
+    pub rpc_address: String,
+    /// Where people reach it.
+    pub http_address: String,
+    /// Of the program.
+    pub version: String,
+    /// Now.
+    pub at: Millis,
+}
+
+/// A server as its row holds it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Server {
+    /// Of the process.
+    pub id: ServerId,
+    /// Where workers, clients and servers reach it.
+    pub rpc_address: String,
+    /// Where people reach it.
+    pub http_address: String,
+    /// Of the program.
+    pub version: String,
+    /// What it says, or others say, of it.
+    pub phase: ServerPhase,
+    /// Rises with each renewal.
+    pub seq: u64,
+    /// When it renewed last.
+    pub renewed_at: Millis,
+}
+
+/// What a server is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ServerPhase {
+    /// At work.
+    Up,
+    /// Giving its shards away.
+    Draining,
+    /// Gone, or declared so.
+    Dead,
+}
+
+/// What a renewal returns, all of one instant.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Renewal {
+    /// The database's time; `None` where the server's own clock is it (SQLite).
+    pub now: Option<Millis>,
+    /// The other servers that are not dead.
+    pub others: Vec<(ServerId, u64, ServerPhase)>,
+}
+
+/// A shard and its owner.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Owned {
+    /// Which.
+    pub shard: ShardKey,
+    /// `None`: nobody.
+    pub server: Option<ServerId>,
+    /// Of the last owner.
+    pub epoch: Epoch,
+    /// The owner's address, if there is one.
+    pub rpc_address: Option<String>,
+    /// The owner is dead.
+    pub dead: bool,
+}
+
+/// A shard won.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Claimed {
+    /// Of this ownership.
+    pub epoch: Epoch,
+    /// Since when no trusted owner has seen the shard's ticks; `None`: no outage.
+    pub outage_from: Option<Millis>,
+}
+
+/// One turn of one shard, to commit.
+#[derive(Clone, Copy, Debug)]
+pub struct Turn<'a> {
+    /// Of which shard.
+    pub shard: ShardKey,
+    /// By whom.
+    pub server: ServerId,
+    /// Of that owner.
+    pub epoch: Epoch,
+    /// What it writes.
+    pub rows: &'a Rows,
+    /// When it was decided.
+    pub at: Millis,
+}
+
+/// What became of a turn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TurnEnd {
+    /// Its rows are durable.
+    Committed,
+    /// The shard is no longer this server's at this epoch.
+    Fenced,
+}
+
+/// Which runs.
+#[derive(Clone, Debug, Default)]
+pub struct RunFilter {
+    /// Of the jobs of this name, living or deleted; `None`: of all.
+    pub job: Option<Name>,
+    /// In these states (`scheduled`, `dispatched`, `succeeded`, `failed`, `cancelled`, `skipped`); empty: all.
+    pub states: Vec<&'static str>,
+    /// Older than this one.
+    pub before: Option<RunId>,
+    /// At most this many.
+    pub limit: u32,
+}
+
+/// Which part of a ledger.
+#[derive(Clone, Debug)]
+pub struct LedgerFilter {
+    /// From here.
+    pub from: Millis,
+    /// To here, exclusive.
+    pub to: Millis,
+    /// After the entry of this instant and run (or, for a gap, the highest id).
+    pub after: Option<(Millis, RunId)>,
+    /// At most this many.
+    pub limit: u32,
+}
+
+/// A line of the ledger.
+#[derive(Clone, PartialEq, Debug)]
+pub enum LedgerEntry {
+    /// A run.
+    Run(Box<Run>),
+    /// Ticks without one.
+    Gap(Gap),
+}
