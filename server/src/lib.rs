@@ -1,1 +1,4 @@
+//! The FastJob server as a library: what `fastjob serve` and `fastjob dev` are made of.
 
+pub mod cluster;
+pub mod owner;

@@ -1,0 +1,3 @@
+//! This server among the others.
+
+pub mod directory;
