@@ -164,6 +164,11 @@ impl Caller {
         apps
     }
 
+    /// Names the token.
+    pub fn token(&self) -> TokenId {
+        self.token
+    }
+
     /// The token is still valid.
     pub fn is_valid(&self) -> bool {
         self.auth.find(&self.hash).is_some_and(|token| token.id == self.token)
