@@ -5,6 +5,8 @@ pub mod job;
 pub mod refusal;
 pub mod run;
 pub mod session;
+#[cfg(test)]
+mod tests;
 
 /// The generated messages, clients and servers of package `fastjob.v1`.
 #[allow(
