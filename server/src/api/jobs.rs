@@ -48,7 +48,8 @@ impl Api {
         }
         let mut done = Vec::new();
         for (shard, (places, puts)) in by_shard {
-            match self.call(shard, Call::JobPut(puts)).await? {
+            let reply = self.call(shard, Call::JobPut(puts)).await;
+            match reply.map_err(|refusal| at_its_place(refusal, &places))? {
                 Reply::Put(results) => done.extend(places.into_iter().zip(results)),
                 other => return Err(wrong_reply(&other)),
             }
@@ -151,6 +152,18 @@ impl Api {
         let full = entries.len() >= limit as usize;
         let next = entries.last().filter(|_| full).map(place);
         Ok(LedgerPage { job: job.name, entries, next })
+    }
+}
+
+/// An owner counts the jobs that it was given: `jobs[0]` of its part may be `jobs[7]` of the request.
+fn at_its_place(refusal: Refusal, places: &[usize]) -> Refusal {
+    let place = refusal.field.strip_prefix("jobs[").and_then(|rest| {
+        let (at, rest) = rest.split_once(']')?;
+        Some(format!("jobs[{}]{rest}", places.get(at.parse::<usize>().ok()?)?))
+    });
+    match place {
+        Some(field) => Refusal { field: field.into(), ..refusal },
+        None => refusal,
     }
 }
 

@@ -8,7 +8,6 @@ use fastjob_core::domain::{Attempt, FireKey, Name, Refusal, RefusalKind, Run, St
 use fastjob_core::id::{RequestId, RunId, ShardKey};
 use fastjob_core::protocol::{field, run};
 use fastjob_core::shard::{Call, Fire, Reply, Triggered};
-use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
 use super::auth::Authorized;
@@ -87,7 +86,7 @@ impl Api {
         let id = match which {
             RunBy::Id(id) => id,
             RunBy::Key { job, key } => {
-                let fire_key = FireKey::Key(Sha256::digest(key.as_bytes()).into());
+                let fire_key = FireKey::of_idempotency_key(&key);
                 let found =
                     self.0.store.run_fired(by.app().id, &job, &fire_key).await.map_err(store_failed)?;
                 found.ok_or_else(|| {

@@ -428,7 +428,8 @@ fn broken(status: Status) -> End {
         )
         .remedy("put less into one frame")
         .into(),
-        tonic::Code::Internal | tonic::Code::InvalidArgument | tonic::Code::Unimplemented => Refusal::new(
+        // A broken connection says Internal too, but names its source.
+        tonic::Code::Internal if std::error::Error::source(&status).is_none() => Refusal::new(
             RefusalKind::Invalid,
             "frame_malformed",
             format!("a frame is malformed: {}", status.message()),
