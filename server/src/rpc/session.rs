@@ -77,14 +77,13 @@ impl Session {
     /// Serves the stream to its end.
     pub(super) async fn run(mut self) {
         let out = self.out.clone();
-        let end = match self.introduction().await {
-            Ok((hello, rest)) => match self.converse(hello, rest).await {
-                Ok(end) => end,
-                Err(end) => end,
-            },
-            Err(end) => end,
+        let ended = match self.introduction().await {
+            Ok((hello, rest)) => self.converse(hello, rest).await,
+            Err(end) => Err(end),
         };
-        say_end(&out, end).await;
+        if let Err(end) = ended {
+            say_end(&out, end).await;
+        }
     }
 
     /// The first frame: a Hello for an app that the token may serve, and what follows it.
@@ -104,7 +103,7 @@ impl Session {
         Ok((hello, messages.collect()))
     }
 
-    async fn converse(self, hello: AppHello, rest: Vec<v1::WorkerMessage>) -> Result<End, End> {
+    async fn converse(self, hello: AppHello, rest: Vec<v1::WorkerMessage>) -> Result<(), End> {
         let by = self.caller.of_app(hello.app.as_str()).await?;
         let stream = self.api.doors().next_stream();
         let owners = self.api.locate(&by);
@@ -136,8 +135,8 @@ impl Session {
             Ok(()) => conversation.go_on().await,
             Err(end) => end,
         };
-        conversation.leave().await;
-        Ok(end)
+        conversation.leave(end).await;
+        Ok(())
     }
 }
 
@@ -189,14 +188,14 @@ impl Conversation {
         }
     }
 
-    /// Tells the owners that the stream is over and when its worker was last known to live.
-    async fn leave(self) {
+    /// Tells the worker why the stream is over, and the owners that it is and when the worker was last known to live.
+    async fn leave(self, end: End) {
         let last_contact = self.contact.alive_at();
-        let ends = self
-            .links
-            .into_iter()
-            .map(|link| link.end(Message::StreamEnded { stream: self.stream, last_contact }));
-        if timeout(END_WAIT, futures_util::future::join_all(ends)).await.is_err() {
+        let last = Message::StreamEnded { stream: self.stream, last_contact };
+        let ends = self.links.into_iter().map(|link| link.end(last.clone()));
+        let told = timeout(END_WAIT, futures_util::future::join_all(ends));
+        let (told, ()) = tokio::join!(told, say_end(&self.session.out, end));
+        if told.is_err() {
             tracing::warn!(stream = self.stream.0, "the owner did not take the end of a stream in time");
         }
     }
