@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
 use super::{Failure, Limits, Name, Payload};
 use crate::clock::Millis;
 use crate::id::{AttemptKey, Epoch, JobId, RequestId, RunId, ServerId, SessionId, ShardKey, Token};
@@ -158,6 +160,13 @@ pub enum FireKey {
     Key([u8; 32]),
     /// `r<request id>`.
     Request(RequestId),
+}
+
+impl FireKey {
+    /// The key of a firing with this idempotency key.
+    pub fn of_idempotency_key(key: &str) -> Self {
+        Self::Key(Sha256::digest(key.as_bytes()).into())
+    }
 }
 
 /// One dispatch of a run, once it is superseded; the current one lives in the run.
