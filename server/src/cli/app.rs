@@ -1,7 +1,6 @@
 //! `fastjob app`: the tenants that own jobs and workers.
 
 use clap::{Args, Subcommand};
-use fastjob_core::protocol::v1;
 use serde_json::json;
 
 use super::connect::Connect;
@@ -36,27 +35,20 @@ enum Verb {
 
 impl AppCommand {
     pub(super) async fn run(self) -> Result<Exit, Failure> {
-        let (connection, printer) = self.connect.open()?;
         match self.verb {
             Verb::List => {
-                let request = v1::AppListRequest {};
-                let reply =
-                    connection.client(request, async |mut client, request| client.app_list(request).await);
-                let apps: Vec<_> = reply.await?.apps.iter().map(shape::app).collect();
+                let (client, printer) = self.connect.open().await?;
+                let apps: Vec<_> = client.app_list().await?.iter().map(shape::app).collect();
                 printer.list(&["name", "shards", "created_at", "owners"], &apps)?;
             }
             Verb::Create { name, shards } => {
-                let request = v1::AppCreateRequest { name: name.clone(), shards };
-                let reply =
-                    connection.admin(request, async |mut admin, request| admin.app_create(request).await);
-                printer.one(&json!({"app": name, "token": reply.await?.token}))?;
+                let (client, printer) = self.connect.open().await?;
+                let created = client.app_create(&name, shards).await?;
+                printer.one(&json!({"app": name, "token": created.token}))?;
             }
             Verb::Locate { name } => {
-                let app = name.map_or_else(|| connection.app(), Ok)?;
-                let request = v1::LocateRequest { app };
-                let reply =
-                    connection.worker(request, async |mut worker, request| worker.locate(request).await);
-                let owners: Vec<_> = reply.await?.shards.iter().map(shape::owner).collect();
+                let (client, printer) = self.connect.of_app(name).open_app().await?;
+                let owners: Vec<_> = client.locate().await?.shards.iter().map(shape::owner).collect();
                 printer.list(&["shard", "epoch", "address"], &owners)?;
             }
         }

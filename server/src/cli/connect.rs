@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use fastjob_core::client::{Client, Options};
 
 use super::Failure;
-use super::connection::Connection;
 use super::print::Printer;
 use crate::ready::{DEV_FILE, Ready};
 
@@ -43,11 +43,27 @@ pub(super) struct Target {
 }
 
 impl Connect {
-    /// What a command needs: the connection, and the printer.
-    pub(super) fn open(&self) -> Result<(Connection, Printer), Failure> {
+    /// The same, for an app that was named otherwise than by `--app`.
+    pub(super) fn of_app(mut self, name: Option<String>) -> Self {
+        self.app = name.or(self.app);
+        self
+    }
+
+    /// What a command about one app needs: the client, and the printer.
+    pub(super) async fn open_app(&self) -> Result<(Client, Printer), Failure> {
+        let (client, printer) = self.open().await?;
+        if client.app().is_empty() {
+            return Err(Failure::usage("--app", "is missing", "give --app NAME, or set FASTJOB_APP"));
+        }
+        Ok((client, printer))
+    }
+
+    /// What any other command needs.
+    pub(super) async fn open(&self) -> Result<(Client, Printer), Failure> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let target = self.target(variable, Path::new(DEV_FILE))?;
-        Ok((Connection::new(target)?, Printer::new(self.output)))
+        let Target { servers, app, token } = self.target(variable, Path::new(DEV_FILE))?;
+        let client = Client::connect(Options::new(servers, app.unwrap_or_default(), token)).await?;
+        Ok((client, Printer::new(self.output)))
     }
 
     pub(super) fn target(

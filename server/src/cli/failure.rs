@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use fastjob_core::protocol::v1::{ErrorDetail, Run, RunState};
-use prost::Message;
-use tonic::{Code, Status};
+use fastjob_core::client::{Error, ErrorKind};
+use fastjob_core::protocol::v1::{Run, RunState};
 
 /// The exit codes of every command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,29 +49,14 @@ impl Exit {
         }
     }
 
-    fn of_status(code: Code) -> Self {
-        match code {
-            Code::InvalidArgument | Code::OutOfRange => Self::Usage,
-            Code::NotFound => Self::NotFound,
-            Code::FailedPrecondition | Code::AlreadyExists => Self::Conflict,
-            Code::PermissionDenied | Code::Unauthenticated => Self::NotPermitted,
-            Code::Unavailable
-            | Code::DeadlineExceeded
-            | Code::Cancelled
-            | Code::ResourceExhausted
-            | Code::Aborted => Self::Unreachable,
-            Code::Ok | Code::Unknown | Code::Internal | Code::DataLoss | Code::Unimplemented => Self::Failed,
-        }
-    }
-
-    /// Of an error inside a list of results, which has a code word and no status.
-    fn of_word(code: &str) -> Self {
-        match code {
-            word if word.ends_with("not_found") => Self::NotFound,
-            word if word.contains("conflict") => Self::Conflict,
-            word if word.contains("unavailable") || word.contains("overload") => Self::Unreachable,
-            "internal" => Self::Failed,
-            _ => Self::Usage,
+    fn of_error(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::Invalid => Self::Usage,
+            ErrorKind::NotFound => Self::NotFound,
+            ErrorKind::Conflict => Self::Conflict,
+            ErrorKind::Unavailable | ErrorKind::Timeout => Self::Unreachable,
+            ErrorKind::Unauthenticated | ErrorKind::NotPermitted => Self::NotPermitted,
+            ErrorKind::Internal => Self::Failed,
         }
     }
 }
@@ -101,12 +85,6 @@ impl Failure {
         Self { exit: Exit::Usage, field: field.to_owned(), message: message.into(), remedy: remedy.into() }
     }
 
-    /// An error inside a list of results.
-    pub(super) fn of_detail(detail: ErrorDetail) -> Self {
-        let ErrorDetail { code, message, field, remedy } = detail;
-        Self { exit: Exit::of_word(&code), field, message, remedy }
-    }
-
     /// A reply lacks what the protocol promises.
     pub(super) fn incomplete(what: &str) -> Self {
         let message = format!("the server's reply has no {what}");
@@ -117,13 +95,10 @@ impl Failure {
     }
 }
 
-impl From<Status> for Failure {
-    fn from(status: Status) -> Self {
-        let exit = Exit::of_status(status.code());
-        match ErrorDetail::decode(status.details()) {
-            Ok(detail) if !detail.code.is_empty() => Self { exit, ..Self::of_detail(detail) },
-            _ => Self::new(exit, status.message()),
-        }
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let Error { kind, message, field, remedy, .. } = error;
+        Self { exit: Exit::of_error(kind), field, message, remedy }
     }
 }
 

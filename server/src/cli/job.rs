@@ -1,17 +1,16 @@
 //! `fastjob job`: what runs, and when.
 
 use clap::{Args, Subcommand};
-use fastjob_core::clock::{Clock, SystemClock};
-use fastjob_core::protocol::v1;
+use fastjob_core::client::Client;
+use fastjob_core::clock::{Clock, Millis, SystemClock};
 use serde_json::Value;
 
 use super::connect::Connect;
-use super::connection::Connection;
 use super::print::Printer;
 use super::{Exit, Failure, args, job_put, job_run, shape};
 
-/// Entries of one call: the most that a server gives.
-const PAGE: u32 = 500;
+/// Jobs of one call: as many as fit a reply with parameters at their bound.
+const PAGE: u32 = 50;
 const DAY_MS: i64 = 86_400_000;
 const COLUMNS: [&str; 7] = ["name", "handler", "enabled", "trigger", "next_at", "revision", "managed_by"];
 const LEDGER_COLUMNS: [&str; 10] =
@@ -76,55 +75,31 @@ struct Ledger {
 
 impl JobCommand {
     pub(super) async fn run(self) -> Result<Exit, Failure> {
-        let (connection, printer) = self.connect.open()?;
-        let app = connection.app()?;
+        let (client, printer) = self.connect.open_app().await?;
         match self.verb {
-            Verb::Put(put) => return put.run(&connection, &printer, app).await,
-            Verb::Run(fire) => return fire.run(&connection, &printer, app).await,
-            Verb::Get { name } => {
-                let request = v1::JobGetRequest { app, name };
-                let job = connection
-                    .client(request, async |mut client, request| client.job_get(request).await)
-                    .await?;
-                printer.one(&shape::job(&job))?;
-            }
-            Verb::List { limit } => list(&connection, &printer, &app, limit).await?,
-            Verb::Enable { name } => {
-                let request = v1::JobSetEnabledRequest { app, name };
-                let job =
-                    connection.client(request, async |mut client, request| client.job_enable(request).await);
-                printer.one(&shape::job(&job.await?))?;
-            }
-            Verb::Disable { name } => {
-                let request = v1::JobSetEnabledRequest { app, name };
-                let job =
-                    connection.client(request, async |mut client, request| client.job_disable(request).await);
-                printer.one(&shape::job(&job.await?))?;
-            }
-            Verb::Delete { name } => {
-                let request = v1::JobDeleteRequest { app, name };
-                connection
-                    .client(request, async |mut client, request| client.job_delete(request).await)
-                    .await?;
-            }
-            Verb::Next(next) => next.run(&connection, &printer, app).await?,
-            Verb::Ledger(ledger) => ledger.run(&connection, &printer, &app).await?,
+            Verb::Put(put) => put.run(&client, &printer).await?,
+            Verb::Run(fire) => return fire.run(&client, &printer).await,
+            Verb::Get { name } => printer.one(&shape::job(&client.job_get(&name).await?))?,
+            Verb::List { limit } => list(&client, &printer, limit).await?,
+            Verb::Enable { name } => printer.one(&shape::job(&client.job_enable(&name).await?))?,
+            Verb::Disable { name } => printer.one(&shape::job(&client.job_disable(&name).await?))?,
+            Verb::Delete { name } => client.job_delete(&name).await?,
+            Verb::Next(next) => next.run(&client, &printer).await?,
+            Verb::Ledger(ledger) => ledger.run(&client, &printer).await?,
         }
         Ok(Exit::Done)
     }
 }
 
-async fn list(connection: &Connection, printer: &Printer, app: &str, limit: usize) -> Result<(), Failure> {
+async fn list(client: &Client, printer: &Printer, limit: usize) -> Result<(), Failure> {
     let (mut shapes, mut after) = (Vec::new(), String::new());
     while shapes.len() < limit {
         let wanted = u32::try_from(limit - shapes.len()).unwrap_or(PAGE).min(PAGE);
-        let request = v1::JobListRequest { app: app.to_owned(), after, limit: wanted };
-        let page =
-            connection.client(request, async |mut client, request| client.job_list(request).await).await?;
-        let last = page.jobs.last().and_then(|job| job.spec.as_ref());
+        let page = client.job_list(&after, wanted).await?;
+        let last = page.last().and_then(|job| job.spec.as_ref());
         after = last.map(|spec| spec.name.clone()).unwrap_or_default();
-        shapes.extend(page.jobs.iter().map(shape::job));
-        if page.jobs.len() < wanted as usize || after.is_empty() {
+        shapes.extend(page.iter().map(shape::job));
+        if page.len() < wanted as usize || after.is_empty() {
             break;
         }
     }
@@ -132,42 +107,30 @@ async fn list(connection: &Connection, printer: &Printer, app: &str, limit: usiz
 }
 
 impl Next {
-    async fn run(self, connection: &Connection, printer: &Printer, app: String) -> Result<(), Failure> {
-        let Self { name, from, count } = self;
-        let request = v1::JobNextRequest { app: app.clone(), name: name.clone(), from, count };
-        let reply =
-            connection.client(request, async |mut client, request| client.job_next(request).await).await?;
-        let ticks: Vec<_> = reply.ticks.into_iter().map(|at| shape::tick(&app, &name, at)).collect();
-        printer.list(&["tick"], &ticks)
+    async fn run(self, client: &Client, printer: &Printer) -> Result<(), Failure> {
+        let ticks = client.job_next(&self.name, self.from.map(Millis::new), self.count).await?;
+        let tick = |at: &Millis| shape::tick(client.app(), &self.name, at.get());
+        printer.list(&["tick"], &ticks.iter().map(tick).collect::<Vec<_>>())
     }
 }
 
 impl Ledger {
     /// Prints page by page, so that a long ledger needs no memory.
-    async fn run(self, connection: &Connection, printer: &Printer, app: &str) -> Result<(), Failure> {
-        let to = self.to.unwrap_or_else(|| SystemClock.now().get());
-        let from = self.from.unwrap_or_else(|| to.saturating_sub(DAY_MS));
+    async fn run(self, client: &Client, printer: &Printer) -> Result<(), Failure> {
+        let to = self.to.map_or_else(|| SystemClock.now(), Millis::new);
+        let from = self.from.map_or_else(|| to.plus(-DAY_MS), Millis::new);
         if from > to {
             return Err(Failure::usage("--from", "is later than --to", "give the earlier instant first"));
         }
-        let mut request = v1::JobLedgerRequest {
-            app: app.to_owned(),
-            name: self.name,
-            from,
-            to,
-            limit: PAGE,
-            page: Default::default(),
-        };
+        let mut page = bytes::Bytes::new();
         loop {
-            let reply = connection
-                .client(request.clone(), async |mut client, request| client.job_ledger(request).await)
-                .await?;
+            let reply = client.job_ledger(&self.name, from, to, page.clone()).await?;
             let entries: Vec<Value> = reply.entries.iter().filter_map(shape::ledger_entry).collect();
             printer.list(&LEDGER_COLUMNS, &entries)?;
-            if reply.next.is_empty() || reply.next == request.page {
+            if reply.next.is_empty() || reply.next == page {
                 return Ok(());
             }
-            request.page = reply.next;
+            page = reply.next;
         }
     }
 }

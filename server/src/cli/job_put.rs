@@ -1,11 +1,11 @@
 //! `fastjob job put`: creates a job, or replaces it.
 
 use clap::{Args, ValueEnum};
+use fastjob_core::client::Client;
 use fastjob_core::protocol::v1;
 
-use super::connection::Connection;
 use super::print::Printer;
-use super::{Exit, Failure, args, shape};
+use super::{Failure, args, shape};
 
 /// A job's definition. What is not given has its default: a put replaces the whole definition.
 #[derive(Args, Debug)]
@@ -145,19 +145,10 @@ enum Routing {
 }
 
 impl Put {
-    pub(super) async fn run(
-        self,
-        connection: &Connection,
-        printer: &Printer,
-        app: String,
-    ) -> Result<Exit, Failure> {
-        let request = v1::JobPutRequest { app, jobs: vec![self.spec()?] };
-        let reply =
-            connection.client(request, async |mut client, request| client.job_put(request).await).await?;
-        let result = reply.results.first().ok_or_else(|| Failure::incomplete("result"))?;
+    pub(super) async fn run(self, client: &Client, printer: &Printer) -> Result<(), Failure> {
+        let result = client.job_put_spec(self.spec()?).await?;
         let job = result.job.as_ref().ok_or_else(|| Failure::incomplete("job"))?;
-        printer.one(&shape::job_put(result.change(), job))?;
-        Ok(Exit::Done)
+        printer.one(&shape::job_put(result.change(), job))
     }
 
     pub(super) fn spec(self) -> Result<v1::JobSpec, Failure> {

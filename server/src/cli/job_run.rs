@@ -1,18 +1,16 @@
 //! `fastjob job run`: fires a job, and waits for the end of its run if asked to.
 
-use clap::Args;
-use fastjob_core::clock::{Clock, SystemClock};
-use fastjob_core::id::{Chance, RequestId};
-use fastjob_core::protocol::v1;
-use tokio::time::Duration;
+use std::time::Duration;
 
-use super::connection::Connection;
+use clap::Args;
+use fastjob_core::client::Client;
+use fastjob_core::id::RunId;
+use fastjob_core::protocol::v1;
+
 use super::job_put::Overlap;
 use super::print::Printer;
 use super::{Exit, Failure, args, shape};
 
-/// The longest wait of one call; longer ones are made of several.
-pub(super) const WAIT_CALL_MS: i64 = 30_000;
 /// The longest wait unless `--timeout` says otherwise: the longest that an attempt may take.
 const DEFAULT_WAIT: Duration = Duration::from_secs(30 * 86_400);
 
@@ -44,28 +42,15 @@ pub(super) struct Fire {
 }
 
 impl Fire {
-    pub(super) async fn run(
-        self,
-        connection: &Connection,
-        printer: &Printer,
-        app: String,
-    ) -> Result<Exit, Failure> {
+    pub(super) async fn run(self, client: &Client, printer: &Printer) -> Result<Exit, Failure> {
         let (wait, timeout) = (self.wait, self.timeout);
-        let request = v1::TriggerRequest { app: app.clone(), triggers: vec![self.spec()?] };
-        let reply =
-            connection.client(request, async |mut client, request| client.trigger(request).await).await?;
-        let result = reply.results.into_iter().next().and_then(|result| result.result);
-        let run = match result.ok_or_else(|| Failure::incomplete("result"))? {
-            v1::trigger_result::Result::Run(run) => run,
-            v1::trigger_result::Result::Error(detail) => return Err(Failure::of_detail(detail)),
-        };
+        let (run, _existed) = client.trigger_spec(self.spec()?).await?;
         if !wait {
             printer.one(&shape::run(&run))?;
             return Ok(Exit::Done);
         }
-        let run = wait_for(connection, app, run.id, timeout).await?;
-        printer.one(&shape::run(&run))?;
-        Ok(Exit::of_run(&run))
+        let id = RunId::from_slice(&run.id).ok_or_else(|| Failure::incomplete("run id"))?;
+        wait_for(client, printer, id, timeout).await
     }
 
     fn spec(self) -> Result<v1::TriggerSpec, Failure> {
@@ -75,37 +60,23 @@ impl Fire {
             params: self.params.payload()?,
             when: self.at.map(When::At).or(self.delay.map(When::DelayMs)),
             idempotency_key: self.key.unwrap_or_default(),
-            request_id: request_id(),
             overlap: self.overlap.map(|overlap| overlap.message().into()),
             manual: true,
+            ..v1::TriggerSpec::default()
         })
     }
 }
 
-/// Names one trigger over all its repetitions.
-pub(super) fn request_id() -> prost::bytes::Bytes {
-    let mut chance = Chance::from_seed(rand::random());
-    RequestId::new(SystemClock.now(), &mut chance).as_bytes().to_vec().into()
-}
-
-/// Waits until the run has ended or `timeout_ms` is over; yields it as it is then.
+/// Waits until the run has ended or `timeout_ms` is over, and prints it as it is then.
 pub(super) async fn wait_for(
-    connection: &Connection,
-    app: String,
-    id: prost::bytes::Bytes,
+    client: &Client,
+    printer: &Printer,
+    id: RunId,
     timeout_ms: Option<i64>,
-) -> Result<v1::Run, Failure> {
+) -> Result<Exit, Failure> {
     let timeout =
         timeout_ms.and_then(|ms| u64::try_from(ms).ok()).map_or(DEFAULT_WAIT, Duration::from_millis);
-    let end = SystemClock.elapsed() + timeout;
-    loop {
-        let left = end.saturating_sub(SystemClock.elapsed());
-        let timeout_ms = i64::try_from(left.as_millis()).unwrap_or(WAIT_CALL_MS).min(WAIT_CALL_MS);
-        let request = v1::RunWaitRequest { app: app.clone(), id: id.clone(), timeout_ms };
-        let run =
-            connection.client(request, async |mut client, request| client.run_wait(request).await).await?;
-        if Exit::of_run(&run) != Exit::StillWaiting || left.as_millis() <= WAIT_CALL_MS as u128 {
-            return Ok(run);
-        }
-    }
+    let run = client.run_wait(id, Some(timeout)).await?.into_message();
+    printer.one(&shape::run(&run))?;
+    Ok(Exit::of_run(&run))
 }

@@ -4,7 +4,6 @@
 mod app;
 mod args;
 mod connect;
-mod connection;
 mod dev;
 mod failure;
 mod job;

@@ -1,17 +1,17 @@
 //! `fastjob run`: each firing of a job.
 
 use clap::{Args, Subcommand, ValueEnum};
+use fastjob_core::client::{Client, Error, Run, RunFilter};
 use fastjob_core::id::RunId;
 use fastjob_core::protocol::v1;
 
 use super::connect::Connect;
-use super::connection::Connection;
-use super::job_run::{request_id, wait_for};
+use super::job_run::wait_for;
 use super::print::Printer;
 use super::{Exit, Failure, args, shape};
 
-/// Runs of one call: the most that a server gives.
-const PAGE: u32 = 500;
+/// Runs of one call: as many as fit a reply with parameters and results at their bounds.
+const PAGE: u32 = 25;
 const COLUMNS: [&str; 9] =
     ["id", "job", "source", "due", "state", "reason", "attempt", "worker", "lateness_ms"];
 
@@ -105,81 +105,52 @@ impl State {
 
 impl RunCommand {
     pub(super) async fn run(self) -> Result<Exit, Failure> {
-        let (connection, printer) = self.connect.open()?;
-        let app = connection.app()?;
+        let (client, printer) = self.connect.open_app().await?;
         match self.verb {
             Verb::Get(which) => {
-                printer.one(&shape::run_with_attempts(&which.get(&connection, app).await?))?
+                printer.one(&shape::run_with_attempts(which.get(&client).await?.message()))?
             }
-            Verb::List(list) => list.run(&connection, &printer, &app).await?,
+            Verb::List(list) => list.run(&client, &printer).await?,
             Verb::Wait { which, timeout } => {
                 let id = match which.id {
-                    Some(id) => bytes(id),
-                    None => which.get(&connection, app.clone()).await?.id,
+                    Some(id) => id,
+                    None => which.get(&client).await?.id,
                 };
-                let run = wait_for(&connection, app, id, timeout).await?;
-                printer.one(&shape::run(&run))?;
-                return Ok(Exit::of_run(&run));
+                return wait_for(&client, &printer, id, timeout).await;
             }
-            Verb::Cancel { id } => {
-                let request = v1::RunCancelRequest { app, id: bytes(id) };
-                let run =
-                    connection.client(request, async |mut client, request| client.run_cancel(request).await);
-                printer.one(&shape::run(&run.await?))?;
-            }
-            Verb::Retry { id } => {
-                let request = v1::RunRetryRequest { app, id: bytes(id), request_id: request_id() };
-                let run =
-                    connection.client(request, async |mut client, request| client.run_retry(request).await);
-                printer.one(&shape::run(&run.await?))?;
-            }
+            Verb::Cancel { id } => printer.one(&shape::run(client.run_cancel(id).await?.message()))?,
+            Verb::Retry { id } => printer.one(&shape::run(client.run_retry(id).await?.message()))?,
         }
         Ok(Exit::Done)
     }
 }
 
 impl Which {
-    async fn get(self, connection: &Connection, app: String) -> Result<v1::Run, Failure> {
-        use v1::run_get_request::By;
-        let by = match self.id {
-            Some(id) => By::Id(bytes(id)),
-            None => By::Key(v1::JobKey {
-                job: self.job.unwrap_or_default(),
-                idempotency_key: self.key.unwrap_or_default(),
-            }),
-        };
-        let request = v1::RunGetRequest { app, by: Some(by) };
-        connection.client(request, async |mut client, request| client.run_get(request).await).await
+    async fn get(&self, client: &Client) -> Result<Run, Error> {
+        match (self.id, &self.job, &self.key) {
+            (None, Some(job), Some(key)) => client.run_by_key(job, key).await,
+            (id, ..) => client.run_get(id.expect("an id is required unless job and key are given")).await,
+        }
     }
 }
 
 impl List {
     /// Prints page by page.
-    async fn run(self, connection: &Connection, printer: &Printer, app: &str) -> Result<(), Failure> {
-        let states: Vec<i32> = self.state.iter().map(|state| state.message().into()).collect();
-        let mut before = self.before.map(bytes).unwrap_or_default();
-        let mut left = self.limit;
-        loop {
+    async fn run(self, client: &Client, printer: &Printer) -> Result<(), Failure> {
+        let job = self.job.unwrap_or_default();
+        let states: Vec<_> = self.state.iter().map(|state| state.message()).collect();
+        let (mut before, mut left) = (self.before, self.limit);
+        while left > 0 {
             let limit = u32::try_from(left).unwrap_or(PAGE).min(PAGE);
-            if limit == 0 {
-                return Ok(());
-            }
-            let job = self.job.clone().unwrap_or_default();
-            let request =
-                v1::RunListRequest { app: app.to_owned(), job, states: states.clone(), limit, before };
-            let page = connection
-                .client(request, async |mut client, request| client.run_list(request).await)
-                .await?;
-            printer.list(&COLUMNS, &page.runs.iter().map(shape::run).collect::<Vec<_>>())?;
-            left = left.saturating_sub(page.runs.len());
-            match page.runs.last() {
-                Some(last) if page.runs.len() == limit as usize => before = last.id.clone(),
-                _ => return Ok(()),
+            let filter = RunFilter { job: job.clone(), states: states.clone(), before, limit };
+            let page = client.run_list(filter).await?;
+            printer.list(&COLUMNS, &page.iter().map(|run| shape::run(run.message())).collect::<Vec<_>>())?;
+            left = left.saturating_sub(page.len());
+            match page.last() {
+                Some(last) if page.len() == limit as usize => before = Some(last.id),
+                _ => break,
             }
         }
+        Ok(())
     }
-}
-
-fn bytes(id: RunId) -> prost::bytes::Bytes {
-    id.as_bytes().to_vec().into()
 }

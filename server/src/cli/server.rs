@@ -1,7 +1,6 @@
 //! `fastjob server`: the servers.
 
 use clap::{Args, Subcommand};
-use fastjob_core::protocol::v1;
 
 use super::connect::Connect;
 use super::{Exit, Failure, shape};
@@ -23,12 +22,9 @@ enum Verb {
 
 impl ServerCommand {
     pub(super) async fn run(self) -> Result<Exit, Failure> {
-        let (connection, printer) = self.connect.open()?;
+        let (client, printer) = self.connect.open().await?;
         let Verb::List = self.verb;
-        let request = v1::ServerListRequest {};
-        let reply =
-            connection.client(request, async |mut client, request| client.server_list(request).await).await?;
-        let servers: Vec<_> = reply.servers.iter().map(shape::server).collect();
+        let servers: Vec<_> = client.server_list().await?.iter().map(shape::server).collect();
         printer.list(
             &["id", "rpc_address", "http_address", "version", "state", "shards", "renewed_at"],
             &servers,

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use fastjob_core::client::Error;
 use fastjob_core::protocol::v1;
 use prost::Message;
 use serde_json::json;
@@ -209,7 +210,7 @@ fn each_refusal_has_its_exit_code_and_two_lines_for_people() {
         (Code::Unauthenticated, 6),
         (Code::Internal, 1),
     ] {
-        assert_eq!(Failure::from(Status::new(code, "x")).exit.code(), exit, "{code:?}");
+        assert_eq!(Failure::from(Error::from(Status::new(code, "x"))).exit.code(), exit, "{code:?}");
     }
     let detail = v1::ErrorDetail {
         code: "bad_name".into(),
@@ -218,21 +219,8 @@ fn each_refusal_has_its_exit_code_and_two_lines_for_people() {
         remedy: "give one".into(),
     };
     let status = Status::with_details(Code::InvalidArgument, "x", detail.encode_to_vec().into());
-    let failure = Failure::from(status);
+    let failure = Failure::from(Error::from(status));
     assert_eq!(failure.to_string(), "error: jobs[0].name: is\\u{1b}[31m empty\nremedy: give one");
-}
-
-#[test]
-fn an_error_among_results_exits_by_its_word() {
-    for (code, exit) in [
-        ("job_not_found", Exit::NotFound),
-        ("idempotency_conflict", Exit::Conflict),
-        ("internal", Exit::Failed),
-        ("bad_params", Exit::Usage),
-    ] {
-        let detail = v1::ErrorDetail { code: code.into(), ..v1::ErrorDetail::default() };
-        assert_eq!(Failure::of_detail(detail).exit, exit, "{code}");
-    }
 }
 
 #[test]

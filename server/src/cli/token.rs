@@ -1,8 +1,8 @@
 //! `fastjob token`: access tokens of an app. Needs the administrator's token.
 
 use clap::{Args, Subcommand};
+use fastjob_core::clock::Millis;
 use fastjob_core::id::TokenId;
-use fastjob_core::protocol::v1;
 
 use super::connect::Connect;
 use super::{Exit, Failure, args, shape};
@@ -38,32 +38,21 @@ enum Verb {
 
 impl TokenCommand {
     pub(super) async fn run(self) -> Result<Exit, Failure> {
-        let (connection, printer) = self.connect.open()?;
-        let app = connection.app()?;
+        let (client, printer) = self.connect.open_app().await?;
+        let app = client.app();
         match self.verb {
             Verb::Create { note, expires_at } => {
-                let request = v1::TokenCreateRequest { app, note, expires_at };
-                let reply =
-                    connection.admin(request, async |mut admin, request| admin.token_create(request).await);
-                let reply = reply.await?;
-                let token = reply.token.ok_or_else(|| Failure::incomplete("token"))?;
+                let created = client.token_create(app, &note, expires_at.map(Millis::new)).await?;
+                let token = created.token.ok_or_else(|| Failure::incomplete("token"))?;
                 let mut shape = shape::token(&token);
-                shape["token"] = reply.secret.into();
+                shape["token"] = created.secret.into();
                 printer.one(&shape)?;
             }
             Verb::List => {
-                let request = v1::TokenListRequest { app };
-                let reply =
-                    connection.admin(request, async |mut admin, request| admin.token_list(request).await);
-                let tokens: Vec<_> = reply.await?.tokens.iter().map(shape::token).collect();
+                let tokens: Vec<_> = client.token_list(app).await?.iter().map(shape::token).collect();
                 printer.list(&["id", "note", "created_at", "expires_at", "revoked_at"], &tokens)?;
             }
-            Verb::Revoke { id } => {
-                let request = v1::TokenRevokeRequest { app, id: id.as_bytes().to_vec().into() };
-                connection
-                    .admin(request, async |mut admin, request| admin.token_revoke(request).await)
-                    .await?;
-            }
+            Verb::Revoke { id } => client.token_revoke(app, id).await?,
         }
         Ok(Exit::Done)
     }

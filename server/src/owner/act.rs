@@ -14,7 +14,7 @@ impl Owner {
         if plan.frames.iter().any(|(_, frame)| matches!(frame, Frame::Ack { .. })) {
             failpoint("before_acknowledgement");
         }
-        metrics::decided(&self.app, &plan, self.shard.load(), now);
+        metrics::decided(&self.app, self.settings.shard.shard, &plan, self.shard.load());
         let sent = plan.frames.iter().any(|(_, frame)| matches!(frame, Frame::Dispatch(_)));
         self.send(plan.frames, now);
         if sent {
