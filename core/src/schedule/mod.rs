@@ -123,7 +123,7 @@ impl Schedule {
     }
 
     /// How many ticks lie in `first..=last`; `None` above `limit`.
-    fn count(&self, first: Millis, last: Millis, limit: u64) -> Option<u64> {
+    pub(crate) fn count(&self, first: Millis, last: Millis, limit: u64) -> Option<u64> {
         if let Rule::FixedRate(grid) = &*self.0 {
             return Some(grid.count(first, last)).filter(|count| *count <= limit);
         }
