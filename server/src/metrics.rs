@@ -1,13 +1,10 @@
 //! Every metric there is: its name, what it says, its unit; and the functions that record them. Labels are bounded: an
 //! app beyond the first [`MAX_APPS`] is counted under `other`, so that no caller can grow the list without end.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
-use fastjob_core::domain::{Ended, State};
-use fastjob_core::shard::{Frame, Load, Plan};
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use parking_lot::Mutex;
@@ -28,7 +25,7 @@ const COMMIT_PLANS: &str = "fastjob_commit_plans";
 const SESSIONS: &str = "fastjob_sessions_connected";
 const FRAMES_IN: &str = "fastjob_frames_received_total";
 const FRAMES_OUT: &str = "fastjob_frames_sent_total";
-const RENEWAL: &str = "fastjob_lease_renewal_duration_seconds";
+const RENEWAL: &str = "fastjob_lease_renewal_seconds";
 const OWNED: &str = "fastjob_shards_owned";
 const BUILD: &str = "fastjob_build_info";
 
@@ -72,69 +69,72 @@ fn describe() {
     describe_gauge!(SESSIONS, "Worker sessions connected to this server");
     describe_counter!(FRAMES_IN, "Frames received from workers");
     describe_counter!(FRAMES_OUT, "Frames sent to workers");
-    describe_histogram!(
-        RENEWAL,
-        Unit::Seconds,
-        "One renewal of this server's lease, as the database answers"
-    );
+    describe_histogram!(RENEWAL, Unit::Seconds, "One renewal of this server's lease");
     describe_gauge!(OWNED, "Shards this server owns");
     describe_gauge!(BUILD, "1, with the version of this server as label");
 }
 
-/// The apps that have labels, in this process as the recorder is.
-static APPS: Mutex<BTreeSet<Arc<str>>> = Mutex::new(BTreeSet::new());
+/// Gives apps their labels: one shared by all owners of a server.
+#[derive(Clone, Default)]
+pub struct AppLabels(Arc<Mutex<HashSet<Arc<str>>>>);
 
-/// The label of an app: its name, or `other` once there are [`MAX_APPS`].
-fn label(apps: &mut BTreeSet<Arc<str>>, app: &str) -> Arc<str> {
-    if let Some(label) = apps.get(app) {
-        return label.clone();
+impl AppLabels {
+    /// The label of an app: its name, or `other` once there are [`MAX_APPS`].
+    pub fn label(&self, app: &str) -> Arc<str> {
+        let mut known = self.0.lock();
+        if let Some(label) = known.get(app) {
+            return label.clone();
+        }
+        if known.len() >= MAX_APPS {
+            return "other".into();
+        }
+        let label: Arc<str> = app.into();
+        known.insert(label.clone());
+        label
     }
-    if apps.len() >= MAX_APPS {
-        return "other".into();
-    }
-    let label: Arc<str> = app.into();
-    apps.insert(label.clone());
-    label
 }
 
-/// What a turn of an app's shard decided, once it is committed, and what the shard holds since.
-pub fn decided(app: &str, shard: u16, plan: &Plan, load: Load) {
-    let app = label(&mut APPS.lock(), app);
-    for run in &plan.rows.runs_created {
-        counter!(CREATED, "app" => app.clone(), "source" => run.source.as_str()).increment(1);
-        if let State::Ended(ended) = run.state {
-            run_ended(&app, ended);
-        }
-    }
-    for run in &plan.rows.runs_ended {
-        run_ended(&app, run.ended);
-    }
-    for (_, frame) in &plan.frames {
-        if let Frame::Dispatch(dispatch) = frame
-            && dispatch.key.attempt == 1
-        {
-            let late_ms = dispatch.dispatched_at.since(dispatch.due).max(0);
-            histogram!(LATENESS, "app" => app.clone()).record(late_ms as f64 / 1_000.0);
-        }
-    }
+/// A run's first attempt is dispatched `late_ms` after the run was due.
+pub fn run_dispatched(app: &Arc<str>, late_ms: i64) {
+    histogram!(LATENESS, "app" => app.clone()).record(seconds(late_ms));
+}
+
+/// Runs were written; `source` as in their JSON.
+pub fn runs_created(app: &Arc<str>, source: &'static str, count: u64) {
+    counter!(CREATED, "app" => app.clone(), "source" => source).increment(count);
+}
+
+/// A run ended; `state` and `reason` as in its JSON, `reason` empty if there is none.
+pub fn run_ended(app: &Arc<str>, state: &'static str, reason: &'static str) {
+    counter!(ENDED, "app" => app.clone(), "state" => state, "reason" => reason).increment(1);
+}
+
+/// How many open runs a shard has in memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct OpenRuns {
+    /// Due, and without a worker.
+    pub waiting: usize,
+    /// Not due yet.
+    pub scheduled: usize,
+    /// With a worker.
+    pub dispatched: usize,
+}
+
+/// The open runs of a shard, after a turn.
+pub fn shard_open_runs(app: &Arc<str>, shard: u16, open: OpenRuns) {
     let shard = shard.to_string();
-    gauge!(WAITING, "app" => app.clone(), "shard" => shard.clone()).set(load.waiting as f64);
-    gauge!(SCHEDULED, "app" => app.clone(), "shard" => shard.clone()).set(load.scheduled as f64);
-    gauge!(DISPATCHED, "app" => app, "shard" => shard).set(load.dispatched as f64);
-}
-
-fn run_ended(app: &Arc<str>, ended: Ended) {
-    let reason = ended.reason();
-    counter!(ENDED, "app" => app.clone(), "state" => ended.as_str(), "reason" => reason).increment(1);
+    gauge!(WAITING, "app" => app.clone(), "shard" => shard.clone()).set(open.waiting as f64);
+    gauge!(SCHEDULED, "app" => app.clone(), "shard" => shard.clone()).set(open.scheduled as f64);
+    gauge!(DISPATCHED, "app" => app.clone(), "shard" => shard).set(open.dispatched as f64);
 }
 
 /// An owner's turn took this long.
-pub fn turned(duration: Duration) {
+pub fn turn(duration: std::time::Duration) {
     histogram!(TURN).record(duration);
 }
 
-/// A transaction joined `plans` shards' plans of `rows` rows in all.
-pub fn committed(plans: usize, rows: usize, duration: Duration) {
+/// A transaction joined `plans` plans of `rows` rows in all.
+pub fn commit(duration: std::time::Duration, plans: usize, rows: usize) {
     histogram!(COMMIT).record(duration);
     histogram!(COMMIT_PLANS).record(plans as f64);
     histogram!(COMMIT_ROWS).record(rows as f64);
@@ -160,24 +160,26 @@ pub fn frames_sent(count: u64) {
     counter!(FRAMES_OUT).increment(count);
 }
 
-/// The lease was renewed: the statement took this long.
-pub fn renewed(duration: Duration) {
+/// A renewal of the lease took this long.
+pub fn renewal_took(duration: std::time::Duration) {
     histogram!(RENEWAL).record(duration);
 }
 
 /// How many shards the server owns.
-pub fn owned_shards(count: usize) {
+pub fn shards_owned(count: usize) {
     gauge!(OWNED).set(count as f64);
 }
 
-#[cfg(test)]
-mod tests {
-    use fastjob_core::domain::FailReason;
+fn seconds(ms: i64) -> f64 {
+    ms.max(0) as f64 / 1_000.0
+}
 
+#[cfg(test)]
+pub(crate) mod tests {
     use super::*;
 
     /// What is recorded inside `record`, as Prometheus reads it.
-    fn rendered(record: impl FnOnce()) -> String {
+    pub(crate) fn rendered(record: impl FnOnce()) -> String {
         let recorder = recorder().unwrap();
         metrics::with_local_recorder(&recorder, || {
             describe();
@@ -187,22 +189,22 @@ mod tests {
     }
 
     #[test]
-    fn what_a_turn_decided_shows_with_help_and_buckets() {
+    fn a_run_shows_in_its_metrics_with_help_and_buckets() {
         let text = rendered(|| {
-            decided("demo", 0, &Plan::default(), Load { waiting: 2, ..Load::default() });
-            run_ended(&"demo".into(), Ended::Failed(FailReason::Timeout));
-            committed(3, 40, Duration::from_millis(2));
-            renewed(Duration::from_millis(3));
+            let app = AppLabels::default().label("demo");
+            run_dispatched(&app, 3);
+            run_ended(&app, "failed", "timeout");
+            shard_open_runs(&app, 0, OpenRuns { waiting: 2, ..OpenRuns::default() });
+            commit(std::time::Duration::from_millis(2), 3, 40);
         });
         for line in [
-            "# HELP fastjob_runs_waiting Runs that are due",
-            "fastjob_runs_waiting{app=\"demo\",shard=\"0\"} 2",
+            "# HELP fastjob_run_lateness_seconds From a run's due instant",
+            "# TYPE fastjob_run_lateness_seconds histogram",
+            "fastjob_run_lateness_seconds_bucket{app=\"demo\",le=\"0.0025\"} 0",
+            "fastjob_run_lateness_seconds_bucket{app=\"demo\",le=\"0.005\"} 1",
             "fastjob_runs_ended_total{app=\"demo\",state=\"failed\",reason=\"timeout\"} 1",
-            "# TYPE fastjob_commit_rows histogram",
-            "fastjob_commit_rows_bucket{le=\"10\"} 0",
+            "fastjob_runs_waiting{app=\"demo\",shard=\"0\"} 2",
             "fastjob_commit_rows_bucket{le=\"50\"} 1",
-            "fastjob_lease_renewal_duration_seconds_bucket{le=\"0.0025\"} 0",
-            "fastjob_lease_renewal_duration_seconds_bucket{le=\"0.005\"} 1",
         ] {
             assert!(text.contains(line), "no {line:?} in:\n{text}");
         }
@@ -210,11 +212,11 @@ mod tests {
 
     #[test]
     fn apps_beyond_the_bound_share_one_label() {
-        let mut apps = BTreeSet::new();
+        let labels = AppLabels::default();
         for app in 0..MAX_APPS {
-            assert_eq!(&*label(&mut apps, &app.to_string()), app.to_string());
+            assert_eq!(&*labels.label(&app.to_string()), app.to_string());
         }
-        assert_eq!(&*label(&mut apps, "one more"), "other");
-        assert_eq!(&*label(&mut apps, "7"), "7");
+        assert_eq!(&*labels.label("one more"), "other");
+        assert_eq!(&*labels.label("7"), "7");
     }
 }
