@@ -151,7 +151,8 @@ pub(crate) fn chains_are_consecutive(world: &World) {
         let lives = job.enabled && job.deleted_at.is_none();
         if let (Trigger::FixedDelay { .. }, true) = (&job.definition.trigger, lives) {
             let open = chain.values().filter(|run| !matches!(run.state, State::Ended(_))).count();
-            let ends: Vec<_> = chain.iter().map(|(n, run)| (n, run.state, run.due, run.ended_at, run.attempt)).collect();
+            let ends: Vec<_> =
+                chain.iter().map(|(n, run)| (n, run.state, run.due, run.ended_at, run.attempt)).collect();
             assert_eq!(open, 1, "the chain of {job:?} goes on after {ends:?} now {:?}", world.latest);
         }
     }

@@ -3,5 +3,7 @@
 mod checks;
 mod model;
 mod rows;
+mod sentences;
+mod story;
 mod worker;
 mod world;
