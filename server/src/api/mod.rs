@@ -92,12 +92,18 @@ impl Api {
         if let Some(door) = self.0.doors.get(shard) {
             return Ok(door);
         }
-        match self.0.directory.owner(shard).and_then(|owner| owner.address) {
+        match self.elsewhere(shard) {
             Some(address) => Err(unavailable("not_owner", "another server owns the app's shard")
                 .remedy(format!("call the server at {address}"))),
             None => Err(unavailable("no_owner", "no server owns the app's shard at the moment")
                 .remedy("repeat the call in a moment; `server list` shows which servers are up")),
         }
+    }
+
+    /// Where the shard's owner listens, unless that is here: then it is just coming or going.
+    pub fn elsewhere(&self, shard: ShardKey) -> Option<String> {
+        let address = self.0.directory.owner(shard)?.address?;
+        (self.0.directory.servers().first() != Some(&address)).then_some(address)
     }
 
     async fn call(&self, shard: ShardKey, call: Call) -> Result<Reply, Refusal> {
