@@ -43,11 +43,7 @@ impl Shard {
         let Some(KnownJob { job, schedule: Some(schedule), .. }) = self.memory.job(id) else { return };
         let Some(from) = job.next_at.filter(|tick| *tick <= until) else { return };
         let to = schedule.previous(until.plus(1)).unwrap_or(from);
-        let (mut counted, mut tick) = (1, from);
-        while let Some(next) = schedule.next(tick).filter(|next| *next <= to && counted <= Gap::MAX_COUNTED) {
-            (counted, tick) = (counted + 1, next);
-        }
-        let count = (counted <= Gap::MAX_COUNTED).then_some(counted);
+        let count = schedule.count(from, to, Gap::MAX_COUNTED);
         let next_at = schedule.next(to);
         turn.plan.rows.gaps.push(Gap { job: id, from, to, count, reason, revision: job.revision });
         self.set_cursor(id, next_at, turn);
