@@ -23,6 +23,7 @@ use super::contact::{Contact, Verdict};
 use super::link::{Heard, Link};
 use crate::api::Api;
 use crate::api::auth::{Authorized, Caller};
+use crate::metrics;
 
 /// How long a new stream may take to say Hello.
 const HELLO_WAIT: Duration = Duration::from_secs(10);
@@ -139,11 +140,13 @@ impl Session {
             ping_due: false,
             session: self,
         };
+        metrics::session_connected();
         let end = match conversation.begin(&hello, rest) {
             Ok(()) => conversation.go_on().await,
             Err(end) => end,
         };
         conversation.leave(end).await;
+        metrics::session_gone();
         Ok(())
     }
 }
@@ -183,7 +186,11 @@ impl Conversation {
                 },
                 heard = poll_fn(|cx| poll_links(&mut self.links, cx, wanted)) => self.hear_owner(heard),
                 room = out.reserve(), if self.ping_due || !self.ready.is_empty() => match room {
-                    Ok(room) => { room.send(Ok(self.next_frame())); Ok(()) }
+                    Ok(room) => {
+                        room.send(Ok(self.next_frame()));
+                        metrics::frames_sent(1);
+                        Ok(())
+                    }
                     Err(_) => Err(End::Left),
                 },
                 _ = tick.tick() => self.tick(),
@@ -211,6 +218,7 @@ impl Conversation {
     /// Messages of a frame from its `first`-th on.
     fn hear_all(&mut self, first: usize, messages: Vec<v1::WorkerMessage>) -> Result<(), End> {
         self.contact.heard(self.session.api.clock().elapsed());
+        metrics::frames_received(1);
         for (at, message) in messages.into_iter().enumerate() {
             let word = message.message.ok_or_else(|| {
                 refuse("unknown_message", "a message is of no known kind", "use a newer server")
