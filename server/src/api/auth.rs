@@ -32,7 +32,7 @@ const MAX_BEARER_BYTES: usize = 256;
 pub struct Auth(Arc<Inner>);
 
 struct Inner {
-    store: Arc<Store>,
+    store: Store,
     clock: Arc<dyn Clock>,
     table: ArcSwap<Table>,
     /// Held while reading, so that an older reading never replaces a newer one.
@@ -70,7 +70,7 @@ pub struct Admin {
 
 impl Auth {
     /// A table that is empty until the first [`Auth::refresh`].
-    pub fn new(store: Arc<Store>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
         let table = ArcSwap::default();
         Self(Arc::new(Inner { store, clock, table, refreshing: Mutex::new(()) }))
     }

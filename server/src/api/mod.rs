@@ -35,7 +35,7 @@ pub struct Api(Arc<Parts>);
 /// What the API is made of.
 pub struct Parts {
     /// Answers what needs no owner.
-    pub store: Arc<Store>,
+    pub store: Store,
     /// Of the shards owned here.
     pub doors: Doors,
     /// Of the shards owned elsewhere.
