@@ -231,6 +231,11 @@ impl Secret {
         }))
     }
 
+    /// A secret that was shown before.
+    pub fn known(secret: String) -> Self {
+        Self(secret)
+    }
+
     /// SHA-256 of the secret, as the store keeps it.
     pub fn hash(&self) -> [u8; 32] {
         Sha256::digest(&self.0).into()
