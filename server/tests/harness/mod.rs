@@ -27,6 +27,8 @@ pub struct Server {
     pub app: String,
     /// The token of `fastjob dev`; else what the test sets.
     pub token: String,
+    /// Settings of its environment, at each start.
+    pub settings: Vec<(&'static str, &'static str)>,
     arguments: Vec<OsString>,
     child: Option<Child>,
     starts: u32,
@@ -40,6 +42,7 @@ impl Server {
             rpc: "127.0.0.1:0".into(),
             app: String::new(),
             token: String::new(),
+            settings: Vec::new(),
             arguments: arguments.into_iter().map(Into::into).collect(),
             child: None,
             starts: 0,
@@ -78,6 +81,7 @@ impl Server {
             .arg(&ready)
             .env("FASTJOB_RPC__ADDRESS", &self.rpc)
             .env("FASTJOB_HTTP__ADDRESS", "127.0.0.1:0")
+            .envs(self.settings.iter().copied())
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
