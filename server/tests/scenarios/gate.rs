@@ -1,7 +1,6 @@
 //! A handler that tells the test when it is entered, and stays until the test lets it go or the attempt is cancelled.
 
 use std::pin::Pin;
-use std::time::Duration;
 
 use fastjob_core::domain::Payload;
 use fastjob_core::worker::{Context, HandlerError};
@@ -56,11 +55,6 @@ impl Gate {
             visit.succeed("passed");
         }
         passed
-    }
-
-    /// The first run that enters within this time, for what must not happen.
-    pub async fn enters_within(&mut self, time: Duration) -> Option<Visit> {
-        tokio::time::timeout(time, self.0.recv()).await.ok().flatten()
     }
 }
 
