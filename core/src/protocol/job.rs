@@ -41,10 +41,7 @@ pub fn put(spec: v1::JobSpec, now: Millis) -> Result<JobPut, Refusal> {
 /// Refuses a job that will never fire after `now`. One stored as it is may stay so: its ticks are all past.
 pub fn must_fire(put: &JobPut, now: Millis) -> Result<(), Refusal> {
     Schedule::compile(&put.definition.trigger, now)
-        .and_then(|schedule| match put.definition.trigger {
-            Trigger::Cron(_) | Trigger::FixedRate { .. } | Trigger::At(_) => schedule.must_fire_after(now),
-            Trigger::FixedDelay { .. } | Trigger::Api => Ok(()),
-        })
+        .and_then(|schedule| schedule.must_fire_after(now))
         .map_err(|error| schedule_refused(&error))
 }
 

@@ -66,6 +66,8 @@ const BAD_JOBS: &[BadJob] = &[
     (|spec| spec.handler = " x".into(), "handler", "bad_name"),
     (|spec| spec.trigger = None, "trigger", "trigger_missing"),
     (|spec| spec.trigger = Some(v1::Trigger { kind: None }), "trigger", "trigger_missing"),
+    (|spec| spec.trigger = Some(cron("0 0 3 * *")), "trigger.cron.expression", "cron_field_count"),
+    (|spec| set_cron(spec, |cron| cron.zone = "Mars/Base".into()), "trigger.cron.zone", "unknown_zone"),
     (|spec| spec.trigger = Some(cron(&"1".repeat(257))), "trigger.cron.expression", "too_long"),
     (|spec| set_cron(spec, |cron| cron.dialect = "unix".into()), "trigger.cron.dialect", "unknown_dialect"),
     (|spec| set_cron(spec, |cron| cron.zone = "z".repeat(65)), "trigger.cron.zone", "too_long"),
@@ -144,6 +146,23 @@ fn a_bad_job_is_refused_by_field_and_code_with_a_remedy() {
         assert_eq!((&*refusal.field, refusal.code), (*field, *code), "case {at}: {refusal}");
         assert_eq!(refusal.kind, RefusalKind::Invalid);
         assert!(!refusal.remedy.is_empty(), "case {at}");
+    }
+}
+
+#[test]
+fn a_job_that_never_fires_is_refused_apart_from_its_reading() {
+    let past = at(vec![NOW.get() - 1, NOW.get()]);
+    for (trigger, fires) in [
+        (cron("0 0 3 * * ? 2020"), false),
+        (past, false),
+        (at(vec![NOW.get() + 1]), true),
+        (delay(0), true),
+        (rate(1_000, None), true),
+        (trigger(v1::trigger::Kind::Api(v1::ApiOnly {})), true),
+    ] {
+        let put =
+            job::put(v1::JobSpec { trigger: Some(trigger.clone()), ..spec() }, NOW).expect("it can be read");
+        assert_eq!(job::must_fire(&put, NOW).is_ok(), fires, "{trigger:?}");
     }
 }
 

@@ -108,13 +108,12 @@ impl Field {
         let range = if base == "*" {
             self.all()
         } else if let Some((first, last)) = base.split_once('-') {
-            let range_position = position;
             let first_value = self.parse_value(position, first)?;
             let last_value = self.parse_value(position + first.len() + 1, last)?;
             if first_value > last_value {
                 return Err(refusal(
                     "cron_wrapped_range",
-                    range_position,
+                    position,
                     format!("{}: the range {base} runs backwards", self.name),
                     "ranges over the end arrive later; write two, as 22-23,0-2 for 22-2",
                 ));

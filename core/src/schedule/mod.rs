@@ -21,11 +21,15 @@ use zone::Zoned;
 /// A trigger, compiled. Cheap to clone.
 ///
 /// Cron expressions speak of the years 1970 to 2100; after them they have no tick. The work of each call is bounded
-/// whatever the trigger: about a millisecond at worst, for rules that fire once in a lifetime.
+/// whatever the trigger, also for rules that fire once in a lifetime.
 #[derive(Clone, Debug)]
 pub struct Schedule(Arc<Rule>);
 
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "each lives on the heap by itself, and most jobs have the largest"
+)]
 enum Rule {
     Cron(Zoned),
     FixedRate(Grid),
@@ -119,7 +123,7 @@ impl Schedule {
     }
 
     /// How many ticks lie in `first..=last`; `None` above `limit`.
-    fn count(&self, first: Millis, last: Millis, limit: u64) -> Option<u64> {
+    pub(crate) fn count(&self, first: Millis, last: Millis, limit: u64) -> Option<u64> {
         if let Rule::FixedRate(grid) = &*self.0 {
             return Some(grid.count(first, last)).filter(|count| *count <= limit);
         }

@@ -9,7 +9,7 @@ use super::turn::Turn;
 use super::{Change, JobPut, JobPutDone, Shard};
 use crate::clock::Millis;
 use crate::domain::{
-    Definition, FireKey, Gap, GapReason, Job, ManagedBy, Name, Refusal, RefusalKind, Run, SkipReason, Source,
+    Definition, FireKey, GapReason, Job, ManagedBy, Name, Refusal, RefusalKind, Run, SkipReason, Source,
     State, Trigger,
 };
 use crate::id::{Id, JobId, RunId};
@@ -127,7 +127,9 @@ impl Shard {
             let scheduled = std::mem::take(&mut history.scheduled);
             scheduled.into_iter().for_each(|run| self.memory.admit(Open::new(run)));
         }
-        self.account_until_now(id, turn);
+        // Revisions follow each other, also if the clock was set back between two owners.
+        let at = turn.now.max(self.memory.job(id)?.job.updated_at);
+        self.account_until(id, at, turn);
         let old = &self.memory.job(id)?.job;
         turn.changes_job(old);
         let job = Job {
@@ -135,7 +137,7 @@ impl Shard {
             definition: revision.definition,
             enabled: revision.enabled,
             deleted_at: revision.deleted_at,
-            updated_at: turn.now,
+            updated_at: at,
             ..old.clone()
         };
         self.memory.set_job(job);
@@ -147,21 +149,21 @@ impl Shard {
         self.memory.job(id).map(|known| known.job.clone())
     }
 
-    fn account_until_now(&mut self, id: JobId, turn: &mut Turn) {
+    fn account_until(&mut self, id: JobId, at: Millis, turn: &mut Turn) {
         let Some(known) = self.memory.job(id) else { return };
         if !known.job.enabled {
-            return self.gap_until(id, turn.now, GapReason::Disabled, turn);
+            return self.gap_until(id, at, GapReason::Disabled, turn);
         }
         self.make_up_for(id, turn);
-        self.write_ticks_of(id, turn.now, turn);
+        self.write_ticks_of(id, at, turn);
         // More than a turn can write: as if nobody had been there.
-        self.gap_until(id, turn.now, GapReason::CatchUp, turn);
+        self.gap_until(id, at, GapReason::CatchUp, turn);
     }
 
     fn follow_edit(&mut self, id: RunId, turn: &mut Turn) {
         let Some(open) = self.memory.run(id) else { return };
         let Some(known) = self.memory.job(open.run.job) else { return };
-        match fate(open, &known.job, turn.now) {
+        match fate(open, &known.job) {
             Fate::Stays => {}
             Fate::Removed => self.take_back(id, turn),
             Fate::Skipped(reason) => self.skip(id, reason, turn),
@@ -189,36 +191,24 @@ impl Shard {
         }
     }
 
-    /// The first tick is the first one after now. Ticks that have their run already are stepped over, and what lies
-    /// between them is accounted for, so that the cursor can stand behind them all.
+    /// The first tick is the first one after the edit. Ticks after it that have their run already are stepped over; what
+    /// lies between them gets its run now, skipped if the job is disabled, so that the cursor can stand behind them all.
     fn restart_ticks(&mut self, id: JobId, turn: &mut Turn) {
         let taken = self.ticks_taken(id, turn);
         let Some(KnownJob { job, schedule, .. }) = self.memory.job(id) else { return };
-        let (lives, enabled, chain_seq, revision) =
-            (job.deleted_at.is_none(), job.enabled, job.chain_seq, job.revision);
-        let schedule = schedule.clone().filter(|_| lives);
+        let (enabled, at) = (job.enabled, job.updated_at);
+        let schedule = schedule.clone().filter(|_| job.deleted_at.is_none());
         let next = |after: Millis| schedule.as_ref().and_then(|schedule| schedule.next(after));
-        let mut next_at = next(turn.now);
-        let last_taken = taken.last().copied().unwrap_or(turn.now);
+        let last_taken = taken.last().copied().unwrap_or(at);
+        let mut next_at = next(at);
         while let Some(tick) = next_at.filter(|tick| *tick <= last_taken) {
-            self.memory.set_cursor(id, Some(tick), chain_seq);
-            if taken.contains(&tick) {
-            } else if enabled {
-                self.write_ticks_of(id, tick, turn);
-            } else {
-                let reason = GapReason::Disabled;
-                turn.rows().gaps.push(Gap {
-                    job: id,
-                    from: tick,
-                    to: tick,
-                    count: Some(1),
-                    reason,
-                    revision,
-                });
+            let written = if taken.contains(&tick) { None } else { self.write_tick(id, tick, turn) };
+            if let (Some(run), false) = (written, enabled) {
+                self.skip(run, SkipReason::Disabled, turn);
             }
             next_at = next(tick);
         }
-        self.memory.set_cursor(id, next_at, chain_seq);
+        self.set_cursor(id, next_at, turn);
     }
 
     /// Ticks after now that have a run.
@@ -249,7 +239,7 @@ impl Shard {
 }
 
 /// What becomes of a run when its job becomes `job`.
-fn fate(open: &Open, job: &Job, now: Millis) -> Fate {
+fn fate(open: &Open, job: &Job) -> Fate {
     let run = &open.run;
     if run.state != State::Scheduled {
         return Fate::Stays;
@@ -258,7 +248,7 @@ fn fate(open: &Open, job: &Job, now: Millis) -> Fate {
         let dropped = job.deleted_at.is_some() && run.attempt == 0;
         return if dropped { Fate::Skipped(SkipReason::Deleted) } else { Fate::Stays };
     }
-    let ahead = run.attempt == 0 && !open.waiting && run.tick.unwrap_or(run.due) > now;
+    let ahead = run.attempt == 0 && !open.waiting && run.tick.unwrap_or(run.due) > job.updated_at;
     let of_tick = run.tick.is_some();
     match (job.deleted_at.is_some(), job.enabled) {
         (true, _) | (_, false) if ahead && of_tick => Fate::Removed,

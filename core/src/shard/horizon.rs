@@ -1,18 +1,17 @@
 //! How far ahead runs are written and held in memory, and what becomes of ticks that nobody saw in time.
 
-use super::memory::Open;
+use super::memory::{KnownJob, Open};
 use super::turn::Turn;
-use super::{DuePage, JobPage, Shard};
+use super::{AT_ONCE, DuePage, JobPage, Shard};
 use crate::clock::Millis;
-use crate::domain::{CatchUpPolicy, GapReason, Job, Run, SkipReason, State};
+use crate::domain::{GapReason, Run, SkipReason, State};
 use crate::id::{JobId, RunId};
+use crate::schedule::{Missed, Outage};
 
 /// Jobs of a page, and runs of a page.
 const PAGE: u32 = 300;
 /// A turn that writes this many rows leaves further ticks to the next one.
 pub(super) const TURN_ROWS: usize = 4_000;
-
-const HOUR_MS: i64 = 3_600_000;
 
 /// Where the reading ahead stands.
 #[derive(Debug, Default)]
@@ -28,13 +27,6 @@ pub(super) struct Horizon {
     /// The earliest in the rows and not in memory, after `target`.
     beyond: Option<Millis>,
     outage: Option<Outage>,
-}
-
-/// Ticks in (from, until] were seen by no trusted owner.
-#[derive(Clone, Copy, Debug)]
-struct Outage {
-    from: Millis,
-    until: Millis,
 }
 
 impl Horizon {
@@ -103,7 +95,7 @@ impl Shard {
     /// When to read or write ahead again.
     pub(super) fn horizon_wakes_at(&self) -> Option<Millis> {
         if !self.horizon.complete {
-            return Some(self.now);
+            return Some(AT_ONCE);
         }
         let tick = self.memory.next_tick().map(|(tick, _)| tick);
         let next = [tick, self.horizon.beyond].into_iter().flatten().min()?;
@@ -177,29 +169,26 @@ impl Shard {
         }
     }
 
-    /// Decides on all that a job missed: the run that fires goes on as if it were due, the others are accounted for.
+    /// Decides on all that a job missed: what fires goes on as if it were due, the rest is accounted for.
     fn catch_up(&mut self, id: JobId, outage: Outage, turn: &mut Turn) {
-        let Some(known) = self.memory.job(id) else { return };
-        let rule = known.job.definition.catch_up.clone();
-        let subdaily = known.schedule.as_ref().is_some_and(crate::schedule::Schedule::is_subdaily);
-        let window_ms = rule.window_ms.unwrap_or(if subdaily { HOUR_MS } else { 24 * HOUR_MS });
-        let oldest = turn.now.plus(-window_ms);
-        // Ticks before this one are late: the policy decides on them.
-        let punctual = turn.now.plus(-rule.threshold_ms).max(oldest);
-        let makes_up = rule.policy == CatchUpPolicy::Latest;
-
         let written = self.missed_runs(id, outage);
+        // What was overdue before the outage had been seen: it is late, not missed.
         self.write_ticks_of(id, outage.from, turn);
-        let newest_unwritten =
-            self.account_for_late(id, outage.until.min(punctual.plus(-1)), (makes_up, oldest), turn);
-        let mut late: Vec<_> = written.into_iter().filter(|(tick, _)| *tick < punctual).collect();
-        if makes_up && !newest_unwritten && late.last().is_some_and(|(tick, _)| *tick >= oldest) {
-            late.pop();
+        let Some(KnownJob { job, schedule: Some(schedule), .. }) = self.memory.job(id) else { return };
+        let next_at = job.next_at.filter(|_| job.enabled && job.deleted_at.is_none());
+        if written.is_empty() && next_at.is_none_or(|tick| tick > outage.until) {
+            return;
         }
-        for (_, run) in late {
-            self.skip(run, SkipReason::CatchUp, turn);
+        let ticks: Vec<Millis> = written.iter().map(|(tick, _)| *tick).collect();
+        let missed = Missed { catch_up: &job.definition.catch_up, next_at, written: &ticks };
+        let judged = schedule.judge(missed, outage);
+        if let Some(lost) = judged.gap {
+            self.gap_until(id, lost.to, GapReason::CatchUp, turn);
         }
         self.write_ticks_of(id, outage.until, turn);
+        for (_, run) in written.into_iter().filter(|(tick, _)| judged.skip_written.contains(tick)) {
+            self.skip(run, SkipReason::CatchUp, turn);
+        }
     }
 
     /// The job's written runs that the outage kept from starting, in order of tick.
@@ -213,33 +202,6 @@ impl Shard {
         let mut runs: Vec<_> = self.memory.runs_of(id).iter().filter_map(missed).collect();
         runs.sort_unstable();
         runs
-    }
-
-    /// Accounts for the unwritten ticks up to `until`: the newest fires if it is made up for and no older than `oldest`,
-    /// the others are a gap. Tells whether there was one at all.
-    fn account_for_late(
-        &mut self,
-        id: JobId,
-        until: Millis,
-        (makes_up, oldest): (bool, Millis),
-        turn: &mut Turn,
-    ) -> bool {
-        let Some(known) = self.memory.job(id) else { return false };
-        let newest = known.schedule.as_ref().and_then(|schedule| schedule.previous(until.plus(1)));
-        let enabled = |job: &Job| job.enabled && job.deleted_at.is_none();
-        let (Some(first), Some(newest), true) = (known.job.next_at, newest, enabled(&known.job)) else {
-            return false;
-        };
-        if newest < first {
-            return false;
-        }
-        if makes_up && newest >= oldest {
-            self.gap_until(id, newest.plus(-1), GapReason::CatchUp, turn);
-            self.write_ticks_of(id, newest, turn);
-        } else {
-            self.gap_until(id, newest, GapReason::CatchUp, turn);
-        }
-        true
     }
 
     /// It is due so late, and has had no attempt, that the rows alone keep it.

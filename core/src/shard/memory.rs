@@ -5,11 +5,10 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::timer::Timer;
 use crate::clock::Millis;
 use crate::domain::{Job, Limits, Name, Run, State};
 use crate::id::{JobId, RunId, SessionId};
-use crate::schedule::Schedule;
+use crate::schedule::{Schedule, Timer};
 
 /// A run in memory; one that ended stays until the turn is written.
 #[derive(Debug)]
@@ -163,7 +162,7 @@ impl Memory {
     fn put_in_place(&mut self, open: Open) {
         let id = open.run.id;
         if let Some(at) = open.wakes_at() {
-            self.timer.set(id, at);
+            self.timer.arm(at, id);
         }
         if open.waiting && open.run.state == State::Scheduled {
             self.waiting.entry(open.run.handler.clone()).or_default().insert(open.place());
@@ -181,7 +180,9 @@ impl Memory {
 
     fn take_from_place(&mut self, id: RunId) -> Option<Open> {
         let open = self.runs.remove(&id)?;
-        self.timer.remove(&id);
+        if let Some(at) = open.wakes_at() {
+            self.timer.disarm(at, id);
+        }
         if open.waiting && open.run.state == State::Scheduled {
             if let Some(places) = self.waiting.get_mut(&open.run.handler) {
                 places.remove(&open.place());
@@ -210,7 +211,7 @@ impl Memory {
 
     /// The next run that is due for a look at `now`, taken off the timer.
     pub(super) fn next_due(&mut self, now: Millis) -> Option<RunId> {
-        self.timer.pop_due(now)
+        self.timer.due(now, 1).pop().map(|(_, run)| run)
     }
 
     /// When the owner must look at a run next.

@@ -20,7 +20,6 @@ mod rows;
 mod sessions;
 mod settling;
 mod states;
-mod timer;
 mod turn;
 mod workers;
 
@@ -86,6 +85,9 @@ pub struct Shard {
     /// There is more to do at once.
     again: bool,
 }
+
+/// In the past by every clock, also one that was set back since the last turn.
+const AT_ONCE: Millis = Millis::new(0);
 
 /// A call to take again once the job of its run is loaded.
 #[derive(Clone, Debug)]
@@ -164,7 +166,7 @@ impl Shard {
     /// When a turn has something to do even without a message; `None`: never. The present or past means at once.
     pub fn next_wake(&self) -> Option<Millis> {
         if self.again || !self.later.is_empty() || !self.memory.unknown_jobs().is_empty() {
-            return Some(self.now);
+            return Some(AT_ONCE);
         }
         [self.memory.wakes_at(), self.horizon_wakes_at()].into_iter().flatten().min()
     }

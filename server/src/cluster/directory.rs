@@ -28,8 +28,6 @@ pub struct Owner {
     pub address: Option<String>,
 }
 
-<<<<<<< HEAD
-=======
 impl Owner {
     /// A shard that nobody has claimed yet.
     pub fn nobody(shard: ShardKey) -> Self {
@@ -37,7 +35,6 @@ impl Owner {
     }
 }
 
->>>>>>> rpc
 impl Directory {
     /// Replaces the view. `servers` are the addresses of those that are up, this one first.
     pub fn fill(&self, mut owners: Vec<Owner>, servers: Vec<String>) {

@@ -79,3 +79,45 @@ impl Drop for Place {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    fn run(byte: u8) -> RunId {
+        RunId::from_bytes([byte; 16])
+    }
+
+    #[test]
+    fn an_end_between_the_look_and_the_wait_is_not_missed() {
+        let waiters = Waiters::default();
+        let place = waiters.place(run(1)).expect("there is room");
+        let woken = place.woken();
+        waiters.ended(&[run(2), run(1)]);
+        assert!(woken.now_or_never().is_some());
+    }
+
+    #[test]
+    fn the_end_of_one_run_wakes_all_who_wait_for_it_and_nobody_else() {
+        let waiters = Waiters::default();
+        let places = [run(1), run(1), run(2)].map(|run| waiters.place(run).expect("there is room"));
+        let woken = places.each_ref().map(Place::woken);
+        waiters.ended(&[run(1)]);
+        assert_eq!(woken.map(|woken| woken.now_or_never().is_some()), [true, true, false]);
+    }
+
+    #[test]
+    fn the_waiting_are_bounded_and_a_dropped_place_is_free_again() {
+        let waiters = Waiters::default();
+        let mut places: Vec<_> =
+            (0..MAX_WAITERS).map(|_| waiters.place(run(1)).expect("there is room")).collect();
+        let refusal = waiters.place(run(2)).expect_err("there is no room");
+        assert_eq!((refusal.kind, refusal.code), (RefusalKind::Unavailable, "too_many_waiters"));
+        places.pop();
+        assert!(waiters.place(run(2)).is_ok());
+        drop(places);
+        assert!(waiters.0.lock().by_run.is_empty());
+    }
+}
