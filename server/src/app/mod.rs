@@ -33,7 +33,7 @@ use crate::owner::door::Doors;
 use crate::owner::waiters::Waiters;
 use crate::ready::{Ready, write_ready};
 use crate::rpc::{self, Pace};
-use crate::store::{NewServer, ServerPhase, Store, StoreError};
+use crate::store::{NewServer, ServerPhase, Store, StoreError, StoreOptions};
 
 use part::Part;
 
@@ -153,7 +153,9 @@ async fn listen(address: SocketAddr, field: &str) -> anyhow::Result<TcpListener>
 
 async fn open_store(config: &Config) -> anyhow::Result<Store> {
     let Engine::Sqlite { path } = &config.database.engine;
-    Ok(Store::open(&format!("sqlite:{}", path.display()), config.database.max_connections).await?)
+    let options =
+        StoreOptions { max_connections: config.database.max_connections, ..StoreOptions::default() };
+    Ok(Store::open(&format!("sqlite:{}", path.display()), options).await?)
 }
 
 fn joining(id: ServerId, rpc_address: &str, http_address: &str, at: Millis) -> NewServer {
