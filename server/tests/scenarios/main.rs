@@ -2,14 +2,6 @@
 //! workers of this process or of a child run, and asks through the client and the command line. They wait for what
 //! happens, and never for time to pass.
 
-mod bad_input;
-mod bad_server;
-mod callers;
-mod catch_up;
-mod cli;
-mod cli_tokens;
-mod deaths;
-mod edits;
 mod endings;
 mod firing;
 mod gate;
@@ -17,7 +9,4 @@ mod gate;
 mod harness;
 mod payloads;
 mod queues;
-mod restarts;
 mod stage;
-mod stream;
-mod worker_process;
