@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fastjob_core::client::{Job, RunState};
 use fastjob_core::worker::HandlerError;
+use tokio::task::JoinSet;
 
 use super::stage::{Stage, end, outcomes, patiently, until};
 use super::worker_process::WorkerProcess;
@@ -74,12 +75,8 @@ async fn a_worker_that_is_stopped_finishes_what_it_runs_and_takes_nothing_more()
     stage.put(Job::named("second").handler("work")).await;
     let first = stage.fire("first").await;
     let visit = gate.entered().await;
-    let stopping = {
-        let worker = std::sync::Arc::new(worker);
-        let stopped = worker.clone();
-        let task = tokio::task::spawn(async move { stopped.stop(Duration::from_secs(30)).await });
-        (worker, task)
-    };
+    let mut stopping = JoinSet::new();
+    stopping.spawn(async move { worker.stop(Duration::from_secs(30)).await });
     until("the server knows that the worker drains", async || {
         let workers = stage.client.worker_list().await.expect("the app is known");
         workers.iter().any(|worker| worker.draining).then_some(())
@@ -89,7 +86,8 @@ async fn a_worker_that_is_stopped_finishes_what_it_runs_and_takes_nothing_more()
     visit.succeed("finished");
     let first = stage.ended(first).await;
     assert_eq!((end(&first), first.attempt), ((RunState::Succeeded, ""), 1));
-    patiently("the worker stops", stopping.1).await.expect("no panic").expect("it ends in order");
+    let stopped = patiently("the worker stops", stopping.join_next()).await.expect("it was told to");
+    stopped.expect("no panic").expect("it ends in order");
     assert!(gate.has_entered().is_none(), "a draining worker took a run");
     let (_next, mut gate) = stage.held("work").await;
     let visit = gate.entered().await;

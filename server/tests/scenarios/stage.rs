@@ -191,3 +191,8 @@ pub fn tally(ledger: &[Value]) -> BTreeMap<String, usize> {
     }
     tally
 }
+
+/// A text that the command line printed.
+pub fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("{value} is not a text")).to_owned()
+}
