@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 const SLOTS: u32 = 200;
 const GRACE: Duration = Duration::from_secs(5);
 
-pub fn run() -> ExitCode {
+pub(crate) fn run() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     match runtime.map(|runtime| runtime.block_on(work())) {
         Ok(Ok(())) => ExitCode::SUCCESS,

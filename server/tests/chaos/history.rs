@@ -9,7 +9,7 @@ use super::load::{Job, instant_ms};
 use super::processes::Workers;
 
 /// Everything the checker looks at.
-pub struct History {
+pub(crate) struct History {
     pub jobs: Vec<JobHistory>,
     /// By run id.
     pub runs: HashMap<String, Run>,
@@ -18,7 +18,7 @@ pub struct History {
     pub accepted: Vec<String>,
 }
 
-pub struct JobHistory {
+pub(crate) struct JobHistory {
     pub job: Job,
     /// Ticks after this instant were not to fire.
     pub disabled_at_ms: i64,
@@ -29,13 +29,13 @@ pub struct JobHistory {
 }
 
 #[derive(Debug)]
-pub struct Gap {
+pub(crate) struct Gap {
     pub from_ms: i64,
     pub to_ms: i64,
     pub reason: String,
 }
 
-pub struct Run {
+pub(crate) struct Run {
     pub state: String,
     pub reason: String,
     pub due_ms: i64,
@@ -45,14 +45,14 @@ pub struct Run {
 }
 
 #[derive(Debug)]
-pub struct Attempt {
+pub(crate) struct Attempt {
     pub ordinal: u64,
     pub outcome: String,
 }
 
 /// One call of a handler, by its own log.
 #[derive(Clone, Debug)]
-pub struct Execution {
+pub(crate) struct Execution {
     pub run: String,
     pub attempt: u64,
     pub entered_ms: i64,
@@ -62,7 +62,7 @@ pub struct Execution {
 }
 
 /// Reads it all. `ended` are the instants of the jobs' disabling.
-pub fn read(
+pub(crate) fn read(
     server: &Server,
     workers: &Workers,
     jobs: &[Job],
@@ -142,7 +142,7 @@ fn run(value: &Value) -> Run {
 }
 
 /// Joins the lines of beginning and end.
-pub fn executions(lines: &[Value]) -> Vec<Execution> {
+pub(crate) fn executions(lines: &[Value]) -> Vec<Execution> {
     let mut open: BTreeMap<(String, u64, u64), usize> = BTreeMap::new();
     let mut executions: Vec<Execution> = Vec::new();
     for line in lines {
@@ -168,16 +168,16 @@ pub fn executions(lines: &[Value]) -> Vec<Execution> {
 
 /// The kills of the server, and what was under way at each.
 #[derive(Default)]
-pub struct Kills(Vec<(&'static str, HashSet<(String, u64)>)>);
+pub(crate) struct Kills(Vec<(&'static str, HashSet<(String, u64)>)>);
 
 impl Kills {
-    pub fn note(&mut self, point: &'static str, lines: Vec<Value>) {
+    pub(crate) fn note(&mut self, point: &'static str, lines: Vec<Value>) {
         let in_flight = executions(&lines).into_iter().filter(|execution| execution.left_ms.is_none());
         self.0.push((point, in_flight.map(|execution| (execution.run, execution.attempt)).collect()));
     }
 
     /// Per failpoint: kills, attempts in flight, and what became of these attempts if they were superseded.
-    pub fn print(&self, history: &History) {
+    pub(crate) fn print(&self, history: &History) {
         println!(
             "{:<26} {:>8} {:>10} {:>6} {:>12} {:>8}",
             "killed", "SIGKILLs", "in flight", "lost", "undelivered", "failed"
@@ -223,7 +223,7 @@ impl Kills {
     }
 
     /// The test proves nothing of a point that was not hit often enough while there was something to lose.
-    pub fn must_be_enough(&self, points: &[&str], least: usize) -> Result<(), String> {
+    pub(crate) fn must_be_enough(&self, points: &[&str], least: usize) -> Result<(), String> {
         for point in points {
             let hits = self.0.iter().filter(|(of, in_flight)| of == point && !in_flight.is_empty()).count();
             if hits < least {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::harness::{PATIENCE, Server, terminate};
 
 /// The server under test.
-pub fn server(place: &Path) -> Server {
+pub(crate) fn server(place: &Path) -> Server {
     let data = place.join("data");
     Server::new(
         place,
@@ -19,7 +19,7 @@ pub fn server(place: &Path) -> Server {
 }
 
 /// Starts it armed, and waits until it has killed itself.
-pub fn start_to_die(server: &mut Server, failpoint: &str) -> Result<(), String> {
+pub(crate) fn start_to_die(server: &mut Server, failpoint: &str) -> Result<(), String> {
     server.spawn(&[("FASTJOB_FAILPOINT", failpoint)])?;
     match server.ended(PATIENCE)? {
         Some(status) if status.signal() == Some(9) => Ok(()),
@@ -29,7 +29,7 @@ pub fn start_to_die(server: &mut Server, failpoint: &str) -> Result<(), String> 
 }
 
 /// Lets it work for a time, in which it must not die.
-pub fn run_awhile(server: &mut Server, time: Duration) -> Result<(), String> {
+pub(crate) fn run_awhile(server: &mut Server, time: Duration) -> Result<(), String> {
     match server.ended(time)? {
         None => Ok(()),
         Some(status) => Err(format!("the server died by itself, {status}; see {}", server.log().display())),
@@ -37,13 +37,13 @@ pub fn run_awhile(server: &mut Server, time: Duration) -> Result<(), String> {
 }
 
 /// The workers: this very program in its other role.
-pub struct Workers {
+pub(crate) struct Workers {
     children: Vec<Child>,
     log: PathBuf,
 }
 
 impl Workers {
-    pub fn start(count: usize, server: &Server) -> Result<Self, String> {
+    pub(crate) fn start(count: usize, server: &Server) -> Result<Self, String> {
         let mut workers = Self { children: Vec::new(), log: server.place.join("executions.jsonl") };
         for _ in 0..count {
             let child = workers.spawn(server)?;
@@ -53,7 +53,7 @@ impl Workers {
     }
 
     /// SIGKILLs one and starts another in its place.
-    pub fn kill_one(&mut self, which: usize, server: &Server) -> Result<(), String> {
+    pub(crate) fn kill_one(&mut self, which: usize, server: &Server) -> Result<(), String> {
         let replacement = self.spawn(server)?;
         let mut killed = std::mem::replace(&mut self.children[which], replacement);
         killed
@@ -64,7 +64,7 @@ impl Workers {
     }
 
     /// What the handlers wrote down so far, a line per beginning and end.
-    pub fn executions(&self) -> Result<Vec<Value>, String> {
+    pub(crate) fn executions(&self) -> Result<Vec<Value>, String> {
         let Ok(text) = std::fs::read_to_string(&self.log) else { return Ok(Vec::new()) };
         text.lines()
             .map(|line| serde_json::from_str(line).map_err(|error| format!("{line}: {error}")))
@@ -72,7 +72,7 @@ impl Workers {
     }
 
     /// SIGTERM to all, and waits for them.
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         for child in &self.children {
             terminate(child);
         }

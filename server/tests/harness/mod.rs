@@ -12,13 +12,13 @@ use std::time::Duration;
 use serde_json::Value;
 
 /// How long a server may take to be ready, or to end.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 const STEP: Duration = Duration::from_millis(20);
 /// Set: a server's log is shown also when its test passed.
 const KEEP_LOG: &str = "FASTJOB_TEST_LOG";
 
 /// The server, over all its deaths: one database, one address.
-pub struct Server {
+pub(crate) struct Server {
     /// Its directory: the log, and what its arguments put there.
     pub place: PathBuf,
     /// Where gRPC is reached; before the first start "127.0.0.1:0".
@@ -36,7 +36,7 @@ pub struct Server {
 
 impl Server {
     /// A server that will be started with these arguments, its addresses and its ready file aside.
-    pub fn new(place: &Path, arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
+    pub(crate) fn new(place: &Path, arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
         Self {
             place: place.to_owned(),
             rpc: "127.0.0.1:0".into(),
@@ -50,7 +50,7 @@ impl Server {
     }
 
     /// Starts it and waits until it is ready.
-    pub fn start(&mut self) -> Result<(), String> {
+    pub(crate) fn start(&mut self) -> Result<(), String> {
         let ready = self.spawn(&[])?;
         let waited = wait_for(PATIENCE, || ready.exists() || self.has_ended());
         if !waited || !ready.exists() {
@@ -69,7 +69,7 @@ impl Server {
     }
 
     /// Starts it with these variables, and answers the path of the ready file to come.
-    pub fn spawn(&mut self, variables: &[(&str, &str)]) -> Result<PathBuf, String> {
+    pub(crate) fn spawn(&mut self, variables: &[(&str, &str)]) -> Result<PathBuf, String> {
         self.starts += 1;
         let ready = self.place.join(format!("ready-{}.json", self.starts));
         let log =
@@ -91,7 +91,7 @@ impl Server {
     }
 
     /// SIGKILL.
-    pub fn kill(&mut self) -> Result<ExitStatus, String> {
+    pub(crate) fn kill(&mut self) -> Result<ExitStatus, String> {
         let mut child = self.child.take().ok_or("no server to kill")?;
         child
             .kill()
@@ -100,7 +100,7 @@ impl Server {
     }
 
     /// SIGTERM; it must end by itself, in order.
-    pub fn stop(&mut self) -> Result<(), String> {
+    pub(crate) fn stop(&mut self) -> Result<(), String> {
         let Some(child) = self.child.as_ref() else { return Ok(()) };
         terminate(child);
         match self.ended(PATIENCE)? {
@@ -111,7 +111,7 @@ impl Server {
     }
 
     /// Waits this long for its end by itself.
-    pub fn ended(&mut self, time: Duration) -> Result<Option<ExitStatus>, String> {
+    pub(crate) fn ended(&mut self, time: Duration) -> Result<Option<ExitStatus>, String> {
         if !wait_for(time, || self.has_ended()) {
             return Ok(None);
         }
@@ -120,7 +120,7 @@ impl Server {
     }
 
     /// Runs `fastjob` with these arguments and reads its JSON lines.
-    pub fn ask(&self, arguments: &[&str]) -> Result<Vec<Value>, String> {
+    pub(crate) fn ask(&self, arguments: &[&str]) -> Result<Vec<Value>, String> {
         let output =
             self.command(arguments).output().map_err(|error| format!("failed to run fastjob: {error}"))?;
         if !output.status.success() {
@@ -131,15 +131,15 @@ impl Server {
     }
 
     /// The command line, pointed at this server.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = fastjob();
-        command.args(["-o", "json"]).args(arguments);
+        command.args(arguments).args(["-o", "json"]);
         self.point(&mut command);
         command
     }
 
     /// Tells a command where the server is, and as whom to call it.
-    pub fn point(&self, command: &mut Command) {
+    pub(crate) fn point(&self, command: &mut Command) {
         command
             .env("FASTJOB_SERVERS", &self.rpc)
             .env("FASTJOB_APP", &self.app)
@@ -147,7 +147,7 @@ impl Server {
     }
 
     /// Where the server's stderr goes.
-    pub fn log(&self) -> PathBuf {
+    pub(crate) fn log(&self) -> PathBuf {
         self.place.join("server.log")
     }
 
@@ -171,7 +171,7 @@ impl Drop for Server {
 }
 
 /// The program, without what the surroundings may have set for another one.
-pub fn fastjob() -> Command {
+pub(crate) fn fastjob() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fastjob"));
     let foreign = std::env::vars_os().map(|(name, _)| name);
     for name in foreign.filter(|name| name.to_string_lossy().starts_with("FASTJOB_")) {
@@ -181,7 +181,7 @@ pub fn fastjob() -> Command {
 }
 
 /// What a command printed with `-o json`.
-pub fn json_lines(stdout: &[u8]) -> Result<Vec<Value>, String> {
+pub(crate) fn json_lines(stdout: &[u8]) -> Result<Vec<Value>, String> {
     String::from_utf8_lossy(stdout)
         .lines()
         .map(|line| serde_json::from_str(line).map_err(|error| format!("{line}: {error}")))
@@ -189,13 +189,13 @@ pub fn json_lines(stdout: &[u8]) -> Result<Vec<Value>, String> {
 }
 
 /// SIGTERM.
-pub fn terminate(child: &Child) {
+pub(crate) fn terminate(child: &Child) {
     let pid = rustix::process::Pid::from_child(child);
     let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
 }
 
 /// Looks every few milliseconds until it is so or the time is over.
-pub fn wait_for(time: Duration, mut so: impl FnMut() -> bool) -> bool {
+pub(crate) fn wait_for(time: Duration, mut so: impl FnMut() -> bool) -> bool {
     for _ in 0..=time.as_millis() / STEP.as_millis() {
         if so() {
             return true;
@@ -206,6 +206,6 @@ pub fn wait_for(time: Duration, mut so: impl FnMut() -> bool) -> bool {
 }
 
 /// A text field, empty if it is missing.
-pub fn text_of(value: &Value, field: &str) -> String {
+pub(crate) fn text_of(value: &Value, field: &str) -> String {
     value[field].as_str().unwrap_or_default().to_owned()
 }

@@ -9,10 +9,10 @@ use tokio::sync::{mpsc, oneshot};
 use super::stage::patiently;
 
 /// Where the visits of a handler are seen.
-pub struct Gate(mpsc::UnboundedReceiver<Visit>);
+pub(crate) struct Gate(mpsc::UnboundedReceiver<Visit>);
 
 /// A run inside the handler.
-pub struct Visit {
+pub(crate) struct Visit {
     pub ctx: Context,
     answer: oneshot::Sender<Result<Payload, HandlerError>>,
 }
@@ -21,7 +21,7 @@ type Answer = Pin<Box<dyn Future<Output = Result<Payload, HandlerError>> + Send>
 
 impl Gate {
     /// The gate, and the handler behind it.
-    pub fn new() -> (Self, impl Fn(Context) -> Answer + Send + Sync + 'static) {
+    pub(crate) fn new() -> (Self, impl Fn(Context) -> Answer + Send + Sync + 'static) {
         let (visits, gate) = mpsc::unbounded_channel();
         let handler = move |ctx: Context| -> Answer {
             let (answer, answered) = oneshot::channel();
@@ -37,17 +37,17 @@ impl Gate {
     }
 
     /// The next run that enters.
-    pub async fn entered(&mut self) -> Visit {
+    pub(crate) async fn entered(&mut self) -> Visit {
         patiently("a run enters the handler", self.0.recv()).await.expect("the worker lives")
     }
 
     /// A run that has entered already.
-    pub fn has_entered(&mut self) -> Option<Visit> {
+    pub(crate) fn has_entered(&mut self) -> Option<Visit> {
         self.0.try_recv().ok()
     }
 
     /// Lets everything go that enters, until `count` runs have.
-    pub async fn pass(&mut self, count: usize) -> Vec<Context> {
+    pub(crate) async fn pass(&mut self, count: usize) -> Vec<Context> {
         let mut passed = Vec::new();
         while passed.len() < count {
             let visit = self.entered().await;
@@ -59,11 +59,11 @@ impl Gate {
 }
 
 impl Visit {
-    pub fn succeed(self, text: &str) {
+    pub(crate) fn succeed(self, text: &str) {
         self.answer(Ok(Payload::text(text)));
     }
 
-    pub fn fail(self, error: HandlerError) {
+    pub(crate) fn fail(self, error: HandlerError) {
         self.answer(Err(error));
     }
 

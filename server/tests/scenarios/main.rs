@@ -2,6 +2,11 @@
 //! workers of this process or of a child run, and asks through the client and the command line. They wait for what
 //! happens, and never for time to pass.
 
+mod callers;
+mod catch_up;
+mod cli;
+mod deaths;
+mod edits;
 mod endings;
 mod firing;
 mod gate;
@@ -9,4 +14,6 @@ mod gate;
 mod harness;
 mod payloads;
 mod queues;
+mod restarts;
 mod stage;
+mod worker_process;

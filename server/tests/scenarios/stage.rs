@@ -16,11 +16,11 @@ use super::gate::Gate;
 use super::harness::{Server, json_lines};
 
 /// A test that waits this long for something waits for what will not come.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 const APP: &str = "demo";
 
 /// One server and its app.
-pub struct Stage {
+pub(crate) struct Stage {
     pub client: Client,
     pub server: Server,
     place: TempDir,
@@ -28,7 +28,7 @@ pub struct Stage {
 
 /// What a command said.
 #[derive(Debug)]
-pub struct Said {
+pub(crate) struct Said {
     pub code: i32,
     pub lines: Vec<Value>,
     pub err: String,
@@ -36,12 +36,12 @@ pub struct Said {
 
 impl Stage {
     /// `fastjob dev`, ready.
-    pub async fn open() -> Self {
+    pub(crate) async fn open() -> Self {
         Self::with(&[]).await
     }
 
     /// As [`Stage::open`], with settings of the environment.
-    pub async fn with(settings: &[(&'static str, &'static str)]) -> Self {
+    pub(crate) async fn with(settings: &[(&'static str, &'static str)]) -> Self {
         let place = tempfile::tempdir().expect("a directory can be made");
         let data = place.path().join("data");
         let mut server = Server::new(
@@ -55,17 +55,17 @@ impl Stage {
     }
 
     /// A directory that lives as long as the test.
-    pub fn place(&self) -> &Path {
+    pub(crate) fn place(&self) -> &Path {
         self.place.path()
     }
 
     /// A worker of one handler that holds each run until the test lets it go.
-    pub async fn held(&self, handler: &str) -> (Worker, Gate) {
+    pub(crate) async fn held(&self, handler: &str) -> (Worker, Gate) {
         self.held_by(handler, |builder| builder).await
     }
 
     /// As [`Stage::held`], with options of the worker.
-    pub async fn held_by(
+    pub(crate) async fn held_by(
         &self,
         handler: &str,
         options: impl FnOnce(WorkerBuilder) -> WorkerBuilder,
@@ -75,70 +75,70 @@ impl Stage {
     }
 
     /// A worker, connected.
-    pub async fn worker(&self, made: impl FnOnce(WorkerBuilder) -> WorkerBuilder) -> Worker {
+    pub(crate) async fn worker(&self, made: impl FnOnce(WorkerBuilder) -> WorkerBuilder) -> Worker {
         made(Worker::builder(&self.client)).start().await.expect("the worker is welcomed")
     }
 
-    pub async fn put(&self, job: Job) -> v1::Job {
+    pub(crate) async fn put(&self, job: Job) -> v1::Job {
         self.client.job_put(job).await.expect("the job is taken").message().clone()
     }
 
-    pub async fn fire(&self, job: &str) -> RunId {
+    pub(crate) async fn fire(&self, job: &str) -> RunId {
         self.fire_by(Trigger::of(job)).await
     }
 
-    pub async fn fire_by(&self, trigger: Trigger) -> RunId {
+    pub(crate) async fn fire_by(&self, trigger: Trigger) -> RunId {
         self.client.trigger(trigger).await.expect("the job is fired").run.id
     }
 
     /// The run once it has ended, with its attempts.
-    pub async fn ended(&self, run: RunId) -> Run {
+    pub(crate) async fn ended(&self, run: RunId) -> Run {
         let ended = self.client.run_wait(run, Some(PATIENCE)).await.expect("the run is known");
         assert!(ended.state.is_ended(), "{run} is still {:?} after {PATIENCE:?}", ended.state);
         self.run(run).await
     }
 
-    pub async fn run(&self, run: RunId) -> Run {
+    pub(crate) async fn run(&self, run: RunId) -> Run {
         self.client.run_get(run).await.expect("the run is known")
     }
 
     /// The command line's answer.
-    pub fn cli(&self, arguments: &[&str]) -> Said {
+    pub(crate) fn cli(&self, arguments: &[&str]) -> Said {
         said(self.server.command(arguments))
     }
 
     /// What the command line prints; it must be done.
-    pub fn shown(&self, arguments: &[&str]) -> Vec<Value> {
+    pub(crate) fn shown(&self, arguments: &[&str]) -> Vec<Value> {
         let said = self.cli(arguments);
         assert_eq!(said.code, 0, "fastjob {}: {}", arguments.join(" "), said.err);
         said.lines
     }
 
     /// The one thing that it prints.
-    pub fn one(&self, arguments: &[&str]) -> Value {
+    pub(crate) fn one(&self, arguments: &[&str]) -> Value {
         let mut lines = self.shown(arguments);
         assert_eq!(lines.len(), 1, "fastjob {}: {lines:?}", arguments.join(" "));
         lines.remove(0)
     }
 
     /// The whole ledger of a job, its runs and gaps in order of tick.
-    pub fn ledger(&self, job: &str) -> Vec<Value> {
+    pub(crate) fn ledger(&self, job: &str) -> Vec<Value> {
         self.shown(&["job", "ledger", job, "--from", "2000-01-01T00:00:00Z", "--to", "2100-01-01T00:00:00Z"])
     }
 }
 
 /// A client as the server's surroundings say.
-pub async fn connect(server: &Server) -> Client {
+pub(crate) async fn connect(server: &Server) -> Client {
     client_of(server, &server.app, &server.token).await
 }
 
 /// A client of another app or token.
-pub async fn client_of(server: &Server, app: &str, token: &str) -> Client {
+pub(crate) async fn client_of(server: &Server, app: &str, token: &str) -> Client {
     Client::connect(Options::new([server.rpc.as_str()], app, token)).await.expect("the options are sound")
 }
 
 /// Runs a command to its end.
-pub fn said(mut command: std::process::Command) -> Said {
+pub(crate) fn said(mut command: std::process::Command) -> Said {
     let output = command.output().expect("fastjob can be started");
     Said {
         code: output.status.code().unwrap_or(-1),
@@ -148,12 +148,12 @@ pub fn said(mut command: std::process::Command) -> Said {
 }
 
 /// Waits with patience.
-pub async fn patiently<T>(what: &str, happens: impl Future<Output = T>) -> T {
+pub(crate) async fn patiently<T>(what: &str, happens: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, happens).await.unwrap_or_else(|_| panic!("{what}: not within {PATIENCE:?}"))
 }
 
 /// Asks again until the answer is there.
-pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     patiently(what, async {
         loop {
             if let Some(answer) = ask().await {
@@ -166,23 +166,23 @@ pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T 
 }
 
 /// Each attempt's outcome, oldest first.
-pub fn outcomes(run: &Run) -> Vec<&str> {
+pub(crate) fn outcomes(run: &Run) -> Vec<&str> {
     run.message().attempts.iter().map(|attempt| attempt.outcome.as_str()).collect()
 }
 
 /// State and reason.
-pub fn end(run: &Run) -> (RunState, &str) {
+pub(crate) fn end(run: &Run) -> (RunState, &str) {
     (run.state, &run.reason)
 }
 
 /// Milliseconds of an instant that the command line printed.
-pub fn at(value: &Value) -> i64 {
+pub(crate) fn at(value: &Value) -> i64 {
     let text = value.as_str().unwrap_or_else(|| panic!("{value} is not an instant"));
     text.parse::<jiff::Timestamp>().expect("RFC 3339").as_millisecond()
 }
 
 /// How many rows of a ledger are so.
-pub fn tally(ledger: &[Value]) -> BTreeMap<String, usize> {
+pub(crate) fn tally(ledger: &[Value]) -> BTreeMap<String, usize> {
     let mut tally = BTreeMap::new();
     for row in ledger {
         let word = |key: &str| row[key].as_str().unwrap_or("-").to_owned();
@@ -193,6 +193,6 @@ pub fn tally(ledger: &[Value]) -> BTreeMap<String, usize> {
 }
 
 /// A text that the command line printed.
-pub fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("{value} is not a text")).to_owned()
 }

@@ -16,14 +16,14 @@ const ENTERED: &str = "entered ";
 const READY: &str = "the worker is connected";
 
 /// The process.
-pub struct WorkerProcess {
+pub(crate) struct WorkerProcess {
     child: Child,
     lines: Receiver<String>,
 }
 
 impl WorkerProcess {
     /// Started, and welcomed by the server.
-    pub fn start(server: &Server, handler: &str) -> Self {
+    pub(crate) fn start(server: &Server, handler: &str) -> Self {
         let program = std::env::current_exe().expect("this program has a path");
         let mut command = Command::new(program);
         server.point(&mut command);
@@ -50,12 +50,12 @@ impl WorkerProcess {
     }
 
     /// Waits until a run has entered the handler; its id.
-    pub fn entered(&self) -> String {
+    pub(crate) fn entered(&self) -> String {
         self.says(ENTERED)
     }
 
     /// SIGKILL.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.end();
     }
 
