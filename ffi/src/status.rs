@@ -166,9 +166,9 @@ pub fn attempt<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
         .unwrap_or_else(|panic| Err(Error::new(Status::INTERNAL, what(&*panic))))
 }
 
-/// Shows the text of this thread's last failed call; empty before the first.
-pub fn last_error<T>(show: impl FnOnce(&str) -> T) -> T {
-    LAST_ERROR.with_borrow(|text| show(text))
+/// Shows the text of this thread's last failed call; empty before the first, and while the thread's own storage is torn down.
+pub fn last_error<T>(show: impl Fn(&str) -> T) -> T {
+    LAST_ERROR.try_with(|text| show(&text.borrow())).unwrap_or_else(|_| show(""))
 }
 
 thread_local! {

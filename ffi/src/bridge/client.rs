@@ -10,7 +10,7 @@ use fastjob_core::protocol::v1;
 use parking_lot::Mutex;
 
 use super::job::{JobOptions, Put, TriggerOptions};
-use super::pool::Owner;
+use super::pool::{Owner, Serial};
 use super::run::{Existed, Run};
 use super::runtime::Runtime;
 use super::worker::{Adopted, Worker};
@@ -18,6 +18,7 @@ use crate::status::{Error, Result, Status};
 
 /// A connection to the servers of one app.
 pub struct Client {
+    serial: Serial,
     core: core::Client,
     runtime: Arc<Runtime>,
     workers: Mutex<Vec<Adopted>>,
@@ -37,13 +38,17 @@ pub struct ClientOptions {
 impl Client {
     /// The longest wait for a run: 24 h.
     pub const MAX_WAIT_MS: i64 = 86_400_000;
+    /// How long a close tells the servers that its workers leave.
+    const STOP_WITHIN: Duration = Duration::from_secs(1);
 
     /// Opens a connection.
     pub fn open(options: &ClientOptions) -> Result<Arc<Self>> {
         let options = options.read()?;
         let runtime = Runtime::start()?;
         match runtime.wait(async { core::Client::connect(options).await.map_err(Error::from) }) {
-            Ok(core) => Ok(Arc::new(Self { core, runtime, workers: Mutex::default() })),
+            Ok(core) => {
+                Ok(Arc::new(Self { serial: Serial::next(), core, runtime, workers: Mutex::default() }))
+            }
             Err(error) => {
                 runtime.end();
                 Err(error)
@@ -54,14 +59,11 @@ impl Client {
     /// Stops its workers without waiting for their handlers and ends its threads. A second close does nothing.
     /// [`Status::DEADLOCK`] in a handler of one of its workers.
     pub fn close(&self) -> Result<()> {
-        if Owner::of_this_thread().is_some_and(|owner| owner.client == self.address()) {
+        if Owner::of_this_thread().is_some_and(|owner| owner.client == self.serial) {
             let text = "closing the client in a handler of one of its workers would wait for itself";
             return Err(Error::new(Status::DEADLOCK, text));
         }
-        let workers = std::mem::take(&mut *self.workers.lock());
-        for worker in workers.iter().filter_map(Adopted::upgrade) {
-            worker.kill();
-        }
+        self.stop_workers();
         self.runtime.end();
         Ok(())
     }
@@ -162,8 +164,27 @@ impl Client {
         workers.push(Arc::downgrade(worker));
     }
 
-    pub(super) fn address(&self) -> usize {
-        std::ptr::from_ref(self).addr()
+    pub(super) const fn serial(&self) -> Serial {
+        self.serial
+    }
+
+    fn stop_workers(&self) {
+        let workers = std::mem::take(&mut *self.workers.lock());
+        let workers: Vec<_> = workers.iter().filter_map(Adopted::upgrade).collect();
+        let running = workers.iter().filter_map(|worker| Some((worker, worker.give_up_link()?)));
+        let running: Vec<_> = running.collect();
+        // What is not done in time is left: the servers find out by themselves.
+        let _ = self.runtime.wait(async {
+            let stops = async {
+                for (_, link) in &running {
+                    link.kill().await;
+                }
+            };
+            Ok(tokio::time::timeout(Self::STOP_WITHIN, stops).await)
+        });
+        for (worker, _) in running {
+            worker.killed();
+        }
     }
 }
 

@@ -39,6 +39,12 @@ impl Link {
     pub(super) fn stop(&self, client: &Client, grace: Duration) -> Result<()> {
         client.wait(self.core.stop(grace))
     }
+
+    /// As a stop without grace, for a caller that waits by itself.
+    pub(super) async fn kill(&self) {
+        // The worker ends all the same.
+        let _ = self.core.stop(Duration::ZERO).await;
+    }
 }
 
 /// Tells the worker when core's has ended by itself.

@@ -11,12 +11,13 @@ use parking_lot::{Condvar, Mutex};
 use super::attempt::{Attempt, Taker};
 use super::client::Client;
 use super::link::{self, Link};
-use super::pool::{Callback, Callbacks, Owner, Pool};
+use super::pool::{Callback, Callbacks, Owner, Pool, Serial};
 use super::queue::{Polled, Queue};
 use crate::status::{Error, Result, Status};
 
 /// A worker of a client, from its making over one start to one stop.
 pub struct Worker {
+    serial: Serial,
     client: Arc<Client>,
     options: WorkerOptions,
     /// For those who poll.
@@ -86,6 +87,7 @@ impl Worker {
         }
         client.must_be_open()?;
         let worker = Arc::new(Self {
+            serial: Serial::next(),
             client: client.clone(),
             options: WorkerOptions { slots, ..options },
             polled: Arc::default(),
@@ -189,7 +191,8 @@ impl Worker {
         self.forget_handlers();
         match self.stop(0) {
             Err(error) if error.status == Status::DEADLOCK => Err(error),
-            // It ends here all the same: what it ended with was for whoever stopped or joined it.
+            // It ends here all the same, with its handlers left alone.
+            Err(error) if error.status == Status::TIMEOUT => Ok(()),
             _ => {
                 self.join_pool(Self::CANCEL_GRACE);
                 Ok(())
@@ -197,12 +200,14 @@ impl Worker {
         }
     }
 
-    /// Ends it without waiting for its handlers; for the end of its client.
-    pub(super) fn kill(&self) {
-        if let Ok(Some(link)) = self.take_link() {
-            let _ = link.stop(&self.client, Duration::ZERO);
-            self.stopped(Err(Error::new(Status::CLOSED, "the client was closed")));
-        }
+    /// Its link, if it runs, for its client to stop it by; then [`Worker::killed`] has to be told.
+    pub(super) fn give_up_link(&self) -> Option<Link> {
+        self.take_link().unwrap_or_default()
+    }
+
+    /// Its client has stopped it, and does not wait for its handlers.
+    pub(super) fn killed(&self) {
+        self.stopped(Err(Error::new(Status::CLOSED, "the client was closed")));
     }
 
     /// The worker ended by itself.
@@ -327,7 +332,7 @@ impl Worker {
     }
 
     fn owner(&self) -> Owner {
-        Owner { worker: std::ptr::from_ref(self).addr(), client: self.client.address() }
+        Owner { worker: self.serial, client: self.client.serial() }
     }
 }
 
