@@ -34,11 +34,15 @@ pub struct ClientOptions {
     pub app: Option<String>,
     /// FASTJOB_TOKEN.
     pub token: Option<String>,
+    /// How long a call is tried; 0: core's default.
+    pub call_timeout_ms: i64,
 }
 
 impl Client {
     /// The longest wait for a run: 24 h.
     pub const MAX_WAIT_MS: i64 = 86_400_000;
+    /// The longest time that a call is tried: 1 h.
+    pub const MAX_CALL_TIMEOUT_MS: i64 = 3_600_000;
     /// How long a close tells the servers that its workers leave.
     const STOP_WITHIN: Duration = Duration::from_secs(1);
 
@@ -194,7 +198,19 @@ impl ClientOptions {
         let app = given(&self.app, "config.app", "FASTJOB_APP")?;
         Name::parse(&app).map_err(|error| Error::argument("config.app", error))?;
         let token = given(&self.token, "config.token", "FASTJOB_TOKEN")?;
-        Ok(core::Options::new(servers, app, token.trim()))
+        let mut options = core::Options::new(servers, app, token.trim());
+        match self.call_timeout_ms {
+            0 => {}
+            ms @ 1..=Client::MAX_CALL_TIMEOUT_MS => {
+                options.call_timeout = Duration::from_millis(ms.unsigned_abs())
+            }
+            ms => {
+                let most = Client::MAX_CALL_TIMEOUT_MS;
+                let fault = format!("is {ms}: give 1 to {most} (1 h), or 0 for the default");
+                return Err(Error::argument("config.call_timeout_ms", fault));
+            }
+        }
+        Ok(options)
     }
 }
 
