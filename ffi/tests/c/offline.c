@@ -15,7 +15,7 @@ static fj_client open_client(void) {
     config.servers = NOWHERE;
     config.app = "demo";
     config.token = "secret";
-    config.call_timeout_ms = 200;
+    config.call_timeout_ms = 3000;
     ANSWERS(FJ_OK, fj_client_open(&config, &client));
     CHECK(client.id != 0);
     return client;
