@@ -1,0 +1,13 @@
+package io.fastjob;
+
+/** Why an attempt should stop. */
+public enum CancelReason {
+    /** A person or a program asked for it. */
+    REQUESTED,
+    /** The attempt's timeout passed. */
+    TIMEOUT,
+    /** The attempt is no longer the run's current one: its result will not count. */
+    SUPERSEDED,
+    /** This worker is stopping, and its grace is over. */
+    STOPPING
+}
