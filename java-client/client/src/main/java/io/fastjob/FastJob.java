@@ -2,6 +2,7 @@ package io.fastjob;
 
 import java.time.Duration;
 import java.util.Objects;
+import java.util.UUID;
 
 /**
  * A connection to the servers of one app: the way to everything else. Make one per app and process, share it between
@@ -73,7 +74,7 @@ public final class FastJob implements AutoCloseable {
      * @return the request, to be sent by {@link TriggerRequest#now} or its like
      */
     public TriggerRequest trigger(String job) {
-        return new TriggerRequest(engine, job);
+        return new TriggerRequest(engine, job, UUID.randomUUID());
     }
 
     /** Closes with a grace of 10 s; see {@link #close(Duration)}. */

@@ -12,16 +12,21 @@ import java.util.concurrent.CompletableFuture;
  * request again is the same trigger: it yields the same run. Not for use by several threads.
  */
 public final class TriggerRequest {
+    static final int NOW = 0;
+    static final int AT = 3;
+    static final int DELAY = 4;
+
     private final Engine engine;
     private final String job;
-    private final UUID requestId = UUID.randomUUID();
+    private final UUID requestId;
     @Nullable private Payload params;
     @Nullable private Overlap overlap;
     private String idempotencyKey = "";
 
-    TriggerRequest(Engine engine, String job) {
+    TriggerRequest(Engine engine, String job, UUID requestId) {
         this.engine = engine;
         this.job = Objects.requireNonNull(job, "job");
+        this.requestId = requestId;
     }
 
     /**
@@ -74,7 +79,7 @@ public final class TriggerRequest {
      * @return the run, written durably when the future completes
      */
     public CompletableFuture<Run> now() {
-        return send(spec());
+        return send(bytes(NOW, 0));
     }
 
     /**
@@ -84,7 +89,7 @@ public final class TriggerRequest {
      * @return the run, written durably when the future completes
      */
     public CompletableFuture<Run> at(Instant instant) {
-        return send(spec().integerPresent(3, Durations.millis("at", instant)));
+        return send(bytes(AT, Durations.millis("at", instant)));
     }
 
     /**
@@ -94,17 +99,19 @@ public final class TriggerRequest {
      * @return the run, written durably when the future completes
      */
     public CompletableFuture<Run> delay(Duration time) {
-        return send(spec().integerPresent(4, Durations.millis("delay", time)));
+        return send(bytes(DELAY, Durations.millis("delay", time)));
     }
 
-    private ProtoWriter spec() {
+    /** TriggerSpec of {@code fastjob.proto}; {@code when} is the field that says when, or {@link #NOW}. */
+    ProtoWriter bytes(int when, long millis) {
         ProtoWriter out = new ProtoWriter().text(1, job);
-        return params == null ? out : out.message(2, Payloads.write(params));
+        if (params != null) out.message(2, Payloads.write(params));
+        if (when != NOW) out.integerPresent(when, millis);
+        out.text(5, idempotencyKey).bytes(6, Ids.write(requestId));
+        return overlap == null ? out : out.integerPresent(7, overlap.ordinal());
     }
 
     private CompletableFuture<Run> send(ProtoWriter spec) {
-        spec.text(5, idempotencyKey).bytes(6, Ids.write(requestId));
-        if (overlap != null) spec.integerPresent(7, overlap.ordinal());
         byte[] request = RunWire.triggerRequest(engine.app(), spec);
         return engine.afterEdits(() -> engine.call("Trigger", request).thenApply(RunWire::triggerReply));
     }
