@@ -1,0 +1,148 @@
+//! The threads that run a worker's callbacks. They are plain threads, one per slot, so that a handler may block; none of
+//! them belongs to the async runtime.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use fastjob_core::clock::{Clock, SystemClock};
+use fastjob_core::domain::Name;
+use parking_lot::{Condvar, Mutex};
+
+use super::attempt::Attempt;
+use super::queue::{Polled, Queue};
+use crate::status::Status;
+
+/// Runs one attempt and answers the status it ended with.
+pub type Callback = Box<dyn Fn(Arc<Attempt>) -> i32 + Send + Sync>;
+
+/// What runs the attempts of each handler.
+pub(super) type Callbacks = HashMap<Name, Callback>;
+
+/// The threads of one worker.
+pub(super) struct Pool {
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    running: Arc<Running>,
+}
+
+/// Which worker and client the calling thread runs a handler of, if it does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Owner {
+    /// An address that lives as long as the worker.
+    pub(super) worker: usize,
+    /// An address that lives as long as the client.
+    pub(super) client: usize,
+}
+
+/// How many threads have not ended.
+#[derive(Default)]
+struct Running {
+    count: Mutex<usize>,
+    ended: Condvar,
+}
+
+/// Ends the count of a thread also when it unwinds.
+struct Counted(Arc<Running>);
+
+/// Room for a handler: as much as the main thread of a C program usually has. Only what is touched costs memory.
+const STACK_BYTES: usize = 8 * 1024 * 1024;
+
+thread_local! {
+    static OWNER: Cell<Option<Owner>> = const { Cell::new(None) };
+}
+
+impl Owner {
+    /// The owner of the handler that the calling thread runs.
+    pub(super) fn of_this_thread() -> Option<Self> {
+        OWNER.get()
+    }
+}
+
+impl Pool {
+    /// Starts `size` threads that take attempts from `queue` until it is closed and empty.
+    pub(super) fn start(
+        size: usize,
+        owner: Owner,
+        queue: &Arc<Queue>,
+        callbacks: Callbacks,
+    ) -> io::Result<Self> {
+        let callbacks = Arc::new(callbacks);
+        let pool = Self { threads: Mutex::default(), running: Arc::default() };
+        for number in 1..=size {
+            match pool.thread(number, owner, queue.clone(), callbacks.clone()) {
+                Ok(thread) => pool.threads.lock().push(thread),
+                Err(error) => {
+                    queue.close();
+                    pool.join(Duration::MAX);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(pool)
+    }
+
+    /// Waits until all threads have ended, which they do once their queue is closed and their handlers have returned.
+    /// Answers how many have not within `timeout`: they go on alone.
+    pub(super) fn join(&self, timeout: Duration) -> usize {
+        let until = SystemClock.elapsed().saturating_add(timeout);
+        let mut count = self.running.count.lock();
+        while *count > 0 {
+            let left = until.saturating_sub(SystemClock.elapsed());
+            if left.is_zero() {
+                return *count;
+            }
+            self.running.ended.wait_for(&mut count, left);
+        }
+        drop(count);
+        for thread in std::mem::take(&mut *self.threads.lock()) {
+            // Its body catches panics; there is nothing to learn from its end.
+            let _ = thread.join();
+        }
+        0
+    }
+
+    fn thread(
+        &self,
+        number: usize,
+        owner: Owner,
+        queue: Arc<Queue>,
+        callbacks: Arc<Callbacks>,
+    ) -> io::Result<JoinHandle<()>> {
+        let counted = Counted::new(self.running.clone());
+        thread::Builder::new().name(format!("fastjob-{number}")).stack_size(STACK_BYTES).spawn(move || {
+            OWNER.set(Some(owner));
+            while let Polled::Attempt(attempt) = queue.poll(None) {
+                run(&callbacks, attempt);
+            }
+            // Before the count: when a join comes back, what the callbacks own is gone.
+            drop(callbacks);
+            drop(counted);
+        })
+    }
+}
+
+impl Counted {
+    fn new(running: Arc<Running>) -> Self {
+        *running.count.lock() += 1;
+        Self(running)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        *self.0.count.lock() -= 1;
+        self.0.ended.notify_all();
+    }
+}
+
+fn run(callbacks: &Callbacks, attempt: Arc<Attempt>) {
+    let Some(callback) = callbacks.get(attempt.handler_name()) else {
+        return attempt.complete(Status::INTERNAL.0);
+    };
+    let status = catch_unwind(AssertUnwindSafe(|| callback(attempt.clone())));
+    attempt.complete(status.unwrap_or(Status::INTERNAL.0));
+}
