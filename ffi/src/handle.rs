@@ -27,6 +27,8 @@ pub enum Kind {
     Attempt = 3,
     /// A run as it was when it was asked for.
     Run = 4,
+    /// A connection of Java.
+    Link = 5,
 }
 
 struct Living<T> {
@@ -95,6 +97,7 @@ impl Kind {
             Self::Worker => "worker",
             Self::Attempt => "attempt",
             Self::Run => "run",
+            Self::Link => "connection",
         }
     }
 }
