@@ -87,7 +87,7 @@ impl Status {
     }
 
     /// The code of an error that has no finer one.
-    const fn code(self) -> &'static str {
+    pub(crate) const fn code(self) -> &'static str {
         match self {
             Self::OK => "ok",
             Self::ARGUMENT => "argument",
