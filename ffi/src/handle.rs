@@ -28,7 +28,7 @@ pub enum Kind {
     /// A run as it was when it was asked for.
     Run = 4,
     /// A connection of Java.
-    Link = 5,
+    Connection = 5,
 }
 
 struct Living<T> {
@@ -97,7 +97,7 @@ impl Kind {
             Self::Worker => "worker",
             Self::Attempt => "attempt",
             Self::Run => "run",
-            Self::Link => "connection",
+            Self::Connection => "connection",
         }
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! A `byte[]` that is answered is null if all is well, else one byte of kind and an encoded `ErrorDetail`.
 
-mod link;
+mod connection;
 mod messages;
 mod outbox;
 
@@ -15,12 +15,12 @@ use jni::sys::{jbyteArray, jint, jlong, jstring};
 use jni::{Env, EnvUnowned, Outcome};
 use prost::Message;
 
-use self::link::Link;
+use self::connection::Connection;
 use self::outbox::Polled;
 use crate::handle::{Kind, Registry};
 use crate::status::{Error, Result, Status, attempt};
 
-static LINKS: Registry<Link> = Registry::new(Kind::Link);
+static CONNECTIONS: Registry<Connection> = Registry::new(Kind::Connection);
 
 /// Major version in the upper half: Java refuses another one than its own.
 const ABI_VERSION: jint = 1 << 16;
@@ -49,7 +49,7 @@ pub extern "system" fn Java_io_fastjob_internal_Native_open<'l>(
     handle: JLongArray<'l>,
 ) -> jbyteArray {
     answer(&mut env, |env| {
-        let opened = LINKS.insert(Arc::new(Link::open(decode(env, &options)?)?));
+        let opened = CONNECTIONS.insert(Arc::new(Connection::open(decode(env, &options)?)?));
         Ok(handle.set_region(env, 0, &[opened.cast_signed()])?)
     })
 }
@@ -68,7 +68,7 @@ pub extern "system" fn Java_io_fastjob_internal_Native_call<'l>(
     answer(&mut env, |env| {
         let method = method.try_to_string(env)?;
         let request = env.convert_byte_array(&request)?.into();
-        link(handle)?.call(id.cast_unsigned(), &method, request, timeout_ms)
+        connection(handle)?.call(id.cast_unsigned(), &method, request, timeout_ms)
     })
 }
 
@@ -82,12 +82,12 @@ pub extern "system" fn Java_io_fastjob_internal_Native_workerStart<'l>(
     worker: JIntArray<'l>,
 ) -> jbyteArray {
     answer(&mut env, |env| {
-        let number = link(handle)?.worker_start(decode(env, &options)?)?;
+        let number = connection(handle)?.worker_start(decode(env, &options)?)?;
         Ok(worker.set_region(env, 0, &[jint::from(number)])?)
     })
 }
 
-/// Begins to stop a worker.
+/// Stops a worker; blocks until it has stopped.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_io_fastjob_internal_Native_workerStop<'l>(
     mut env: EnvUnowned<'l>,
@@ -96,7 +96,7 @@ pub extern "system" fn Java_io_fastjob_internal_Native_workerStop<'l>(
     worker: jint,
     grace_ms: jlong,
 ) -> jbyteArray {
-    answer(&mut env, |_| link(handle)?.worker_stop(worker, grace_ms))
+    answer(&mut env, |_| connection(handle)?.worker_stop(worker, grace_ms))
 }
 
 /// Waits for frames, and proves that Java is alive.
@@ -107,30 +107,12 @@ pub extern "system" fn Java_io_fastjob_internal_Native_poll<'l>(
     handle: jlong,
     buffer: JByteBuffer<'l>,
 ) -> jint {
-    let polled = value(&mut env, |env| Ok(link(handle)?.poll(memory(env, &buffer)?)));
+    let polled = value(&mut env, |env| Ok(connection(handle)?.poll(memory(env, &buffer)?)));
     match polled {
         Ok(Polled::Written(bytes)) => jint::try_from(bytes).unwrap_or(POLL_CLOSED),
         Ok(Polled::Needs(bytes)) => jint::try_from(bytes).map_or(POLL_CLOSED, |bytes| -bytes),
         Err(_) => POLL_CLOSED,
     }
-}
-
-/// Makes a poll come back.
-#[unsafe(no_mangle)]
-pub extern "system" fn Java_io_fastjob_internal_Native_wake<'l>(_: EnvUnowned<'l>, _: JClass<'l>, handle: jlong) {
-    // A handle that is gone has no poll to wake.
-    let _ = attempt(|| link(handle).map(|link| link.wake()));
-}
-
-/// A handler is about to be called.
-#[unsafe(no_mangle)]
-pub extern "system" fn Java_io_fastjob_internal_Native_entered<'l>(
-    mut env: EnvUnowned<'l>,
-    _: JClass<'l>,
-    handle: jlong,
-    ticket: jlong,
-) -> jbyteArray {
-    answer(&mut env, |_| link(handle)?.entered(ticket.cast_unsigned()))
 }
 
 /// How far an attempt is.
@@ -145,7 +127,7 @@ pub extern "system" fn Java_io_fastjob_internal_Native_progress<'l>(
 ) -> jbyteArray {
     answer(&mut env, |env| {
         let note = env.convert_byte_array(&note)?;
-        link(handle)?.progress(ticket.cast_unsigned(), percent, &String::from_utf8_lossy(&note))
+        connection(handle)?.progress(ticket.cast_unsigned(), percent, &String::from_utf8_lossy(&note))
     })
 }
 
@@ -158,10 +140,10 @@ pub extern "system" fn Java_io_fastjob_internal_Native_complete<'l>(
     ticket: jlong,
     outcome: JByteArray<'l>,
 ) -> jbyteArray {
-    answer(&mut env, |env| link(handle)?.complete(ticket.cast_unsigned(), decode(env, &outcome)?))
+    answer(&mut env, |env| connection(handle)?.complete(ticket.cast_unsigned(), decode(env, &outcome)?))
 }
 
-/// Begins to close a connection.
+/// Closes a connection; blocks until its workers have stopped.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_io_fastjob_internal_Native_close<'l>(
     _: EnvUnowned<'l>,
@@ -170,18 +152,18 @@ pub extern "system" fn Java_io_fastjob_internal_Native_close<'l>(
     grace_ms: jlong,
 ) {
     // One that is gone is closed.
-    let _ = attempt(|| link(handle).map(|link| link.close(grace_ms)));
+    let _ = attempt(|| connection(handle).map(|connection| connection.close(grace_ms)));
 }
 
 /// Forgets a handle.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_io_fastjob_internal_Native_free<'l>(_: EnvUnowned<'l>, _: JClass<'l>, handle: jlong) {
     // A second free finds nothing.
-    let _ = attempt(|| LINKS.remove(handle.cast_unsigned()).map(|link| link.end()));
+    let _ = attempt(|| CONNECTIONS.remove(handle.cast_unsigned()).map(|connection| connection.end()));
 }
 
-fn link(handle: jlong) -> Result<Arc<Link>> {
-    LINKS.get(handle.cast_unsigned())
+fn connection(handle: jlong) -> Result<Arc<Connection>> {
+    CONNECTIONS.get(handle.cast_unsigned())
 }
 
 fn decode<M: Message + Default>(env: &Env<'_>, bytes: &JByteArray<'_>) -> Result<M> {
@@ -201,7 +183,7 @@ fn memory<'a>(env: &Env<'_>, buffer: &'a JByteBuffer<'_>) -> Result<&'a mut [u8]
 /// Runs an entry's body; its error becomes bytes for Java, and success null.
 fn answer<'l>(env: &mut EnvUnowned<'l>, body: impl FnOnce(&mut Env<'l>) -> Result<()>) -> jbyteArray {
     let Err(error) = value(env, body) else { return std::ptr::null_mut() };
-    let bytes = link::error_bytes(&error);
+    let bytes = connection::error_bytes(&error);
     // Only without memory is there no array; then Java has its own exception pending.
     value(env, |env| Ok(env.byte_array_from_slice(&bytes)?.into_raw())).unwrap_or(std::ptr::null_mut())
 }

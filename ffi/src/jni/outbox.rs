@@ -34,14 +34,8 @@ pub(super) enum Kind {
 /// completion per call (Java makes at most 10,000 at a time), a few states per worker.
 #[derive(Default)]
 pub(super) struct Outbox {
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<VecDeque<Frame>>,
     said: Condvar,
-}
-
-#[derive(Default)]
-struct Waiting {
-    frames: VecDeque<Frame>,
-    woken: bool,
 }
 
 /// What a poll found.
@@ -76,32 +70,25 @@ impl Frame {
 impl Outbox {
     /// Adds a frame for the next poll.
     pub(super) fn say(&self, frame: Frame) {
-        self.waiting.lock().frames.push_back(frame);
-        self.said.notify_one();
-    }
-
-    /// Makes the poll that waits, or else the next one, come back.
-    pub(super) fn wake(&self) {
-        self.waiting.lock().woken = true;
+        self.waiting.lock().push_back(frame);
         self.said.notify_one();
     }
 
     /// Writes as many frames as `buffer` holds; waits at most `timeout` for the first.
     pub(super) fn poll(&self, buffer: &mut [u8], timeout: Duration) -> Polled {
         let mut waiting = self.waiting.lock();
-        if waiting.frames.is_empty() && !waiting.woken {
+        if waiting.is_empty() {
             self.said.wait_for(&mut waiting, timeout);
         }
-        waiting.woken = false;
         let mut written = 0;
-        while let Some(frame) = waiting.frames.front() {
+        while let Some(frame) = waiting.front() {
             if buffer.len() - written < frame.bytes() {
                 let needed = frame.bytes();
                 return if written == 0 { Polled::Needs(needed) } else { Polled::Written(written) };
             }
             frame.write(&mut buffer[written..]);
             written += frame.bytes();
-            waiting.frames.pop_front();
+            waiting.pop_front();
         }
         Polled::Written(written)
     }
@@ -137,13 +124,6 @@ mod tests {
         assert_eq!(outbox.poll(&mut buffer[..19], Duration::ZERO), Polled::Needs(20));
         assert_eq!(outbox.poll(&mut buffer, Duration::ZERO), Polled::Written(20));
         assert_eq!(buffer[15], 2);
-    }
-
-    #[test]
-    fn a_wake_before_the_poll_is_not_lost() {
-        let outbox = Outbox::default();
-        outbox.wake();
-        assert_eq!(outbox.poll(&mut [0; 16], Duration::MAX), Polled::Written(0));
     }
 
     #[test]

@@ -3,6 +3,7 @@ package io.fastjob;
 import io.fastjob.internal.Frame;
 import io.fastjob.internal.Link;
 import java.nio.charset.StandardCharsets;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
@@ -14,6 +15,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.ForkJoinPool;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Supplier;
 import org.slf4j.Logger;
@@ -28,8 +30,8 @@ final class Engine {
     private static final Logger LOG = LoggerFactory.getLogger(FastJob.class);
     private static final AtomicLong ORDINAL = new AtomicLong();
 
-    /** Beyond a grace, the native side needs no longer than this to stop. */
-    private static final long STOP_MARGIN_MS = 10_000;
+    /** Beyond a grace, the native half waits 10 s for cancelled handlers, and a little for its own threads. */
+    private static final long STOP_MARGIN_MS = 15_000;
 
     private final Link link;
     private final FastJobOptions options;
@@ -40,6 +42,7 @@ final class Engine {
     private final Map<Long, AttemptContext> attempts = new ConcurrentHashMap<>();
     private final AtomicLong lastId = new AtomicLong();
     private final CountDownLatch closed = new CountDownLatch(1);
+    private final AtomicBoolean closing = new AtomicBoolean();
     private CompletableFuture<?> lastEdit = CompletableFuture.completedFuture(null);
 
     private Engine(Link link, FastJobOptions options) {
@@ -110,23 +113,15 @@ final class Engine {
     }
 
     void stop(Worker worker, long graceMs) {
-        try {
-            link.workerStop(worker.number(), graceMs);
-        } catch (FastJobException e) {
-            LOG.debug("the worker has stopped before: {}", e.getMessage());
-        }
+        if (worker.beginStop()) inBackground("fastjob-stop", () -> link.workerStop(worker.number(), graceMs));
         if (!calledByHandler()) {
-            await(graceMs, () -> worker.awaitShutdown(java.time.Duration.ofMillis(graceMs + STOP_MARGIN_MS)));
+            await(graceMs, () -> worker.awaitShutdown(Duration.ofMillis(graceMs + STOP_MARGIN_MS)));
         }
     }
 
     void close(long graceMs) {
-        link.close(graceMs);
+        if (closing.compareAndSet(false, true)) inBackground("fastjob-close", () -> link.close(graceMs));
         if (!calledByHandler()) await(graceMs, () -> closed.await(graceMs + STOP_MARGIN_MS, TimeUnit.MILLISECONDS));
-    }
-
-    void entered(long ticket) {
-        quietly(() -> link.entered(ticket));
     }
 
     void progress(long ticket, int percent, String note) {
@@ -261,11 +256,16 @@ final class Engine {
         return attempts.values().stream().anyMatch(AttemptContext::runsHere);
     }
 
+    /** On a thread that may be stuck in the native half for as long as a grace lasts. */
+    private void inBackground(String name, Runnable call) {
+        Threads.daemon(() -> quietly(call), name, Engine.class.getClassLoader()).start();
+    }
+
     private void quietly(Runnable call) {
         try {
             call.run();
         } catch (FastJobException e) {
-            LOG.debug("too late for the native side: {}", e.getMessage());
+            LOG.debug("too late for the native half: {}", e.getMessage());
         }
     }
 

@@ -11,6 +11,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Executor;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 
 /** A started worker: it takes runs whose handler it has, at most as many at a time as it has slots. */
 public final class Worker {
@@ -19,6 +20,7 @@ public final class Worker {
     private final Executor executor;
     @Nullable private final ExecutorService owned;
     private final CountDownLatch stopped = new CountDownLatch(1);
+    private final AtomicBoolean stopping = new AtomicBoolean();
     private volatile int number;
 
     private Worker(Engine engine, Map<String, Handler> handlers, Executor executor, @Nullable ExecutorService owned) {
@@ -72,6 +74,11 @@ public final class Worker {
 
     void started(int workerNumber) {
         number = workerNumber;
+    }
+
+    /** True for the first caller. */
+    boolean beginStop() {
+        return stopping.compareAndSet(false, true);
     }
 
     /** The native side said STOPPED, or never will. */

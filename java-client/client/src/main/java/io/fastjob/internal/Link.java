@@ -36,11 +36,6 @@ public final class Link {
         return Collections.emptyList();
     }
 
-    /** Makes a waiting poll return. */
-    public void wake() {
-        Native.wake(handle);
-    }
-
     /** Begins a call; its completion carries the id. */
     public void call(long id, String method, byte[] request, long timeoutMs) {
         check(Native.call(handle, id, method, request, timeoutMs));
@@ -53,14 +48,9 @@ public final class Link {
         return worker[0];
     }
 
-    /** Begins to stop a worker. */
+    /** Stops a worker; blocks, deaf to interrupts. */
     public void workerStop(int worker, long graceMs) {
         check(Native.workerStop(handle, worker, graceMs));
-    }
-
-    /** Says that a handler is about to be called. */
-    public void entered(long ticket) {
-        check(Native.entered(handle, ticket));
     }
 
     /** Says how far an attempt is. */
@@ -73,7 +63,7 @@ public final class Link {
         check(Native.complete(handle, ticket, outcome));
     }
 
-    /** Begins to close: the last frame will be CLOSED. */
+    /** Closes, the last frame is CLOSED; blocks, deaf to interrupts. */
     public void close(long graceMs) {
         Native.close(handle, graceMs);
     }

@@ -5,7 +5,7 @@ import java.nio.ByteBuffer;
 /**
  * The entries of the native library; see {@code ffi/src/jni.rs}. All are safe to call at any time with any handle: a
  * stale one answers as closed. A {@code byte[]} returned is null if all is well, else an error: one byte of kind, then
- * an ErrorDetail. Only {@link #poll} blocks.
+ * an ErrorDetail. Only {@link #poll}, {@link #workerStop} and {@link #close} block; an interrupt does not wake them.
  */
 final class Native {
     private Native() {}
@@ -25,7 +25,7 @@ final class Native {
     /** Starts a worker from WorkerOptions and puts its number into {@code worker[0]}. */
     static native byte[] workerStart(long handle, byte[] options, int[] worker);
 
-    /** Takes nothing more, cancels what runs after the grace, then says STATE stopped. */
+    /** Takes nothing more, cancels what runs after the grace, says STATE stopped; waits for that. */
     static native byte[] workerStop(long handle, int worker, long graceMs);
 
     /**
@@ -34,19 +34,13 @@ final class Native {
      */
     static native int poll(long handle, ByteBuffer buffer);
 
-    /** Makes a waiting poll return. */
-    static native void wake(long handle);
-
-    /** The handler of this attempt is about to be called. */
-    static native byte[] entered(long handle, long ticket);
-
     /** How far the attempt is. */
     static native byte[] progress(long handle, long ticket, int percent, byte[] note);
 
     /** The handler has returned; {@code outcome} is an Outcome without key and times. */
     static native byte[] complete(long handle, long ticket, byte[] outcome);
 
-    /** Stops all workers, then says CLOSED. */
+    /** Stops all workers, then says CLOSED; waits for that. */
     static native void close(long handle, long graceMs);
 
     /** Forgets the handle and ends its threads; polls return -1. */
