@@ -9,9 +9,13 @@ import java.util.Objects;
 public class FastJobException extends RuntimeException {
     private static final long serialVersionUID = 1;
 
+    /** See {@link #kind()}. */
     private final Kind kind;
+    /** See {@link #code()}. */
     private final String code;
+    /** See {@link #field()}. */
     private final String field;
+    /** See {@link #remedy()}. */
     private final String remedy;
 
     /** Sorts of refusal. */

@@ -9,6 +9,7 @@ import java.time.Duration;
 public class RetryLaterException extends RuntimeException {
     private static final long serialVersionUID = 1;
 
+    /** See {@link #delay()}. */
     private final Duration delay;
 
     /**

@@ -122,7 +122,7 @@ public final class ProtoReader {
             case -1: return;
             case VARINT: varint(); break;
             case FIXED64: require(8); at += 8; break;
-            case LENGTH: at += length(); break;
+            case LENGTH: message(); break;
             case FIXED32: require(4); at += 4; break;
             default: throw malformed("wire type");
         }
