@@ -43,9 +43,13 @@ fn settle(header: &Path, rendered: &str) -> Result<(), Box<dyn Error>> {
     }
     match env::var("FASTJOB_HEADER").as_deref() {
         Ok("update") => Ok(fs::write(header, rendered)?),
-        Ok("check") => Err("include/fastjob.h is not what ffi/src/c says: build with FASTJOB_HEADER=update".into()),
+        Ok("check") => {
+            Err("include/fastjob.h is not what ffi/src/c says: build with FASTJOB_HEADER=update".into())
+        }
         _ => {
-            println!("cargo:warning=include/fastjob.h is not what ffi/src/c says: build with FASTJOB_HEADER=update");
+            println!(
+                "cargo:warning=include/fastjob.h is not what ffi/src/c says: build with FASTJOB_HEADER=update"
+            );
             Ok(())
         }
     }

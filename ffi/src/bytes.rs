@@ -29,11 +29,14 @@ pub(crate) unsafe fn optional_text<'a>(text: *const c_char, name: &str) -> Resul
     // SAFETY: as the caller promised.
     let bytes = unsafe { CStr::from_ptr(text) }.to_bytes();
     if bytes.len() > MAX_TEXT {
-        return Err(Error::argument(name, format_args!("has {} bytes: at most {MAX_TEXT} are allowed", bytes.len())));
+        return Err(Error::argument(
+            name,
+            format_args!("has {} bytes: at most {MAX_TEXT} are allowed", bytes.len()),
+        ));
     }
-    std::str::from_utf8(bytes).map(Some).map_err(|error| {
-        Error::argument(name, format_args!("is not UTF-8 at byte {}", error.valid_up_to()))
-    })
+    std::str::from_utf8(bytes)
+        .map(Some)
+        .map_err(|error| Error::argument(name, format_args!("is not UTF-8 at byte {}", error.valid_up_to())))
 }
 
 /// Bytes with a length; null is allowed with a length of 0.
@@ -80,7 +83,12 @@ pub(crate) unsafe fn put_if_wanted<T>(value: T, target: *mut T) {
 ///
 /// # Safety
 /// As [`put_bytes`].
-pub(crate) unsafe fn put_text(text: &str, buffer: *mut c_char, capacity: usize, size: *mut usize) -> Result<()> {
+pub(crate) unsafe fn put_text(
+    text: &str,
+    buffer: *mut c_char,
+    capacity: usize,
+    size: *mut usize,
+) -> Result<()> {
     // SAFETY: as the caller promised.
     unsafe { copy_out(text.as_bytes(), Ending::Nul, buffer.cast(), capacity, size) }
 }
@@ -134,7 +142,9 @@ unsafe fn copy_out(
     let needed = data.len() + usize::from(ending == Ending::Nul);
     match (buffer.is_null(), capacity) {
         (true, 0) => return Ok(()),
-        (true, _) => return Err(Error::argument("buffer", format_args!("is NULL, but its capacity is {capacity}"))),
+        (true, _) => {
+            return Err(Error::argument("buffer", format_args!("is NULL, but its capacity is {capacity}")));
+        }
         (false, capacity) if capacity < needed => {
             let text = format!("the buffer has {capacity} bytes: {needed} are needed");
             return Err(Error::new(Status::TOO_SMALL, text));

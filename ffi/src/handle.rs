@@ -42,10 +42,7 @@ impl<T> Registry<T> {
 
     /// A registry without objects.
     pub const fn new(kind: Kind) -> Self {
-        Self {
-            kind,
-            living: LazyLock::new(|| RwLock::new(Living { drawn: 0, objects: HashMap::new() })),
-        }
+        Self { kind, living: LazyLock::new(|| RwLock::new(Living { drawn: 0, objects: HashMap::new() })) }
     }
 
     /// Gives the object its handle, which is never 0.

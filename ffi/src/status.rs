@@ -8,6 +8,8 @@ use std::ffi::CStr;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use fastjob_core::domain::{Refusal, RefusalKind};
+
 /// What a refused call is refused with.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Error {
@@ -122,6 +124,21 @@ impl Error {
     }
 }
 
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        let status = match refusal.kind {
+            RefusalKind::Invalid => Status::INVALID,
+            RefusalKind::NotFound => Status::NOT_FOUND,
+            RefusalKind::Conflict => Status::CONFLICT,
+            RefusalKind::Unauthenticated => Status::UNAUTHENTICATED,
+            RefusalKind::NotPermitted => Status::NOT_PERMITTED,
+            RefusalKind::Unavailable => Status::UNAVAILABLE,
+            RefusalKind::Internal => Status::INTERNAL,
+        };
+        Self { status, code: refusal.code.into(), text: refusal.to_string() }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
@@ -145,12 +162,13 @@ pub fn guard(body: impl FnOnce() -> Result<()>) -> i32 {
 
 /// As [`guard`], for callers who want the value or the error itself.
 pub fn attempt<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| Err(Error::new(Status::INTERNAL, what(&*panic))))
+    catch_unwind(AssertUnwindSafe(body))
+        .unwrap_or_else(|panic| Err(Error::new(Status::INTERNAL, what(&*panic))))
 }
 
-/// Shows the text of this thread's last failed call; empty before the first.
-pub fn last_error<T>(show: impl FnOnce(&str) -> T) -> T {
-    LAST_ERROR.with_borrow(|text| show(text))
+/// Shows the text of this thread's last failed call; empty before the first, and while the thread's own storage is torn down.
+pub fn last_error<T>(show: impl Fn(&str) -> T) -> T {
+    LAST_ERROR.try_with(|text| show(&text.borrow())).unwrap_or_else(|_| show(""))
 }
 
 thread_local! {

@@ -4,25 +4,34 @@
 mod native;
 
 use std::fs;
-use std::process::Command;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
 
 use native::server::Server;
 use native::{C11, DIALECTS, built_library, compile, expect_success, ffi, library_folder, run, stdout};
 
-const VALGRIND: [&str; 6] = [
+/// Also memory that can still be reached at the end is an error, but for what the suppressions name.
+const VALGRIND: [&str; 7] = [
     "valgrind",
     "--quiet",
     "--error-exitcode=99",
     "--leak-check=full",
     "--show-leak-kinds=all",
     "--errors-for-leak-kinds=all",
+    concat!("--suppressions=", env!("CARGO_MANIFEST_DIR"), "/tests/valgrind.supp"),
 ];
 
 #[test]
 fn every_program_compiles_in_every_dialect_without_a_warning() {
     let folder = library_folder("dialects");
     for dialect in DIALECTS {
-        for source in ["tests/c/contract.c", "tests/c/offline.c", "tests/c/online.c", "examples/greet.c"] {
+        for source in [
+            "tests/c/contract.c",
+            "tests/c/offline.c",
+            "tests/c/online.c",
+            "tests/c/survive.c",
+            "examples/greet.c",
+        ] {
             compile(&folder, source, dialect, &[]);
         }
     }
@@ -80,6 +89,22 @@ fn handlers_polls_and_triggers_make_no_error_and_no_leak_under_the_checkers() {
 }
 
 #[test]
+fn a_program_survives_the_crash_of_its_server_and_goes_on_with_the_next() {
+    let folder = library_folder("survive");
+    let mut server = Server::start(&folder);
+    let program = compile(&folder, "tests/c/survive.c", C11, &[]);
+    let mut command = run(&folder, &program, &[]);
+    server.tell(&mut command);
+    let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "ready");
+    server.crash_and_restart();
+    process.stdin.take().unwrap().write_all(b"go on\n").unwrap();
+    assert_eq!(lines.next().map(Result::unwrap).as_deref(), Some("survived"));
+    assert!(process.wait().unwrap().success());
+}
+
+#[test]
 fn the_library_exports_the_symbols_of_the_list_and_no_others() {
     let output = expect_success(Command::new("nm").args(["-D", "--defined-only"]).arg(built_library()));
     let exported = stdout(&output);
@@ -104,6 +129,6 @@ fn is_of_java(symbol: &str) -> bool {
 
 /// How many tests a program says it has.
 fn tests_of(program: &str) -> usize {
-    let source = fs::read_to_string(ffi().join("tests/c").join(program)).unwrap();
+    let source = fs::read_to_string(ffi().join("tests/c").join(program)).expect("the program is there");
     source.matches("    RUN(").count()
 }

@@ -125,6 +125,11 @@ impl Attempt {
         self.context.is_cancelled()
     }
 
+    /// True once it is completed, or nobody waits for its end any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.said.lock().reply.as_ref().is_none_or(oneshot::Sender::is_closed)
+    }
+
     /// Says how far it is: 0 to 100, and a note of at most [`Attempt::MAX_NOTE_CHARS`]. Never waits.
     pub fn progress(&self, percent: u32, note: &str) -> Result<()> {
         if percent > 100 {
@@ -133,7 +138,10 @@ impl Attempt {
         let chars = note.chars().count();
         if chars > Self::MAX_NOTE_CHARS {
             let most = Self::MAX_NOTE_CHARS;
-            return Err(Error::argument("note", format_args!("has {chars} characters: at most {most} are allowed")));
+            return Err(Error::argument(
+                "note",
+                format_args!("has {chars} characters: at most {most} are allowed"),
+            ));
         }
         self.context.progress(percent, note);
         Ok(())
@@ -163,7 +171,10 @@ impl Attempt {
     pub fn retry_after(&self, delay_ms: i64) -> Result<()> {
         if !(0..=Self::MAX_RETRY_AFTER_MS).contains(&delay_ms) {
             let most = Self::MAX_RETRY_AFTER_MS;
-            return Err(Error::argument("delay_ms", format_args!("is {delay_ms}: give 0 to {most} (30 days)")));
+            return Err(Error::argument(
+                "delay_ms",
+                format_args!("is {delay_ms}: give 0 to {most} (30 days)"),
+            ));
         }
         self.say(|said| said.retry_after_ms = Some(delay_ms))
     }

@@ -161,8 +161,10 @@ impl JobTrigger<'_> {
 impl TriggerOptions<'_> {
     /// The message, but for the request id, which the client draws.
     pub(super) fn spec(&self) -> Result<v1::TriggerSpec> {
-        let params =
-            self.params.map(|data| encoding::payload(self.params_encoding, data, "config.params")).transpose()?;
+        let params = self
+            .params
+            .map(|data| encoding::payload(self.params_encoding, data, "config.params"))
+            .transpose()?;
         let overlap = self.overlap.map(|word| overlap(Some(word), "config.overlap")).transpose()?;
         Ok(v1::TriggerSpec {
             job: self.job.to_owned(),

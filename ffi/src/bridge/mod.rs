@@ -19,7 +19,7 @@ pub use job::{JobOptions, JobTrigger, Put, TriggerOptions, TriggerWhen};
 pub use pool::Callback;
 pub use queue::Polled;
 pub use run::Run;
-pub use worker::{Cancels, Worker, WorkerOptions};
+pub use worker::{Listener, News, Worker, WorkerOptions};
 
 use crate::handle::{Kind, Registry};
 

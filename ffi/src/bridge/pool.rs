@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -32,11 +33,13 @@ pub(super) struct Pool {
 /// Which worker and client the calling thread runs a handler of, if it does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Owner {
-    /// An address that lives as long as the worker.
-    pub(super) worker: usize,
-    /// An address that lives as long as the client.
-    pub(super) client: usize,
+    pub(super) worker: Serial,
+    pub(super) client: Serial,
 }
+
+/// Names a worker or client for as long as the process lives: a thread may outlive both.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Serial(u64);
 
 /// How many threads have not ended.
 #[derive(Default)]
@@ -53,6 +56,13 @@ const STACK_BYTES: usize = 8 * 1024 * 1024;
 
 thread_local! {
     static OWNER: Cell<Option<Owner>> = const { Cell::new(None) };
+}
+
+impl Serial {
+    pub(super) fn next() -> Self {
+        static DRAWN: AtomicU64 = AtomicU64::new(0);
+        Self(DRAWN.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 impl Owner {

@@ -9,8 +9,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::attempt::Attempt;
 
-/// A queue of attempts and cancels. It holds at most one of each per slot of its worker, since the owner sends no more
-/// attempts than there are slots.
+/// A queue of attempts. It holds at most one per slot of its worker, since the owner sends no more than there are slots.
 #[derive(Default)]
 pub(super) struct Queue {
     state: Mutex<State>,
@@ -22,8 +21,6 @@ pub(super) struct Queue {
 pub enum Polled {
     /// An attempt to run.
     Attempt(Arc<Attempt>),
-    /// An attempt that was taken before should end: its cancel or timeout came. Only if the worker's options ask for it.
-    Cancel(Arc<Attempt>),
     /// The time passed.
     Nothing,
     /// Somebody called wake.
@@ -34,17 +31,17 @@ pub enum Polled {
 
 #[derive(Default)]
 struct State {
-    waiting: VecDeque<Polled>,
+    waiting: VecDeque<Arc<Attempt>>,
     woken: bool,
     closed: bool,
 }
 
 impl Queue {
-    /// Adds an attempt or a cancel. Once the queue is closed it is dropped, which fails the attempt.
-    pub(super) fn push(&self, polled: Polled) {
+    /// Adds an attempt. Once the queue is closed it is dropped, and fails.
+    pub(super) fn push(&self, attempt: Arc<Attempt>) {
         let mut state = self.state.lock();
         if !state.closed {
-            state.waiting.push_back(polled);
+            state.waiting.push_back(attempt);
             drop(state);
             self.changed.notify_one();
         }
@@ -70,24 +67,20 @@ impl Queue {
 
     /// The next, waiting for it at most `timeout`; `None` waits until there is one or the queue is closed.
     pub(super) fn poll(&self, timeout: Option<Duration>) -> Polled {
-        let mut one = self.poll_many(1, timeout);
-        one.pop().unwrap_or(Polled::Nothing)
-    }
-
-    /// As [`Queue::poll`], with all that waits, up to `most`. Never empty.
-    pub(super) fn poll_many(&self, most: usize, timeout: Option<Duration>) -> Vec<Polled> {
         let until = timeout.map(|timeout| SystemClock.elapsed().saturating_add(timeout));
         let mut state = self.state.lock();
         loop {
-            if !state.waiting.is_empty() {
-                let count = most.clamp(1, state.waiting.len());
-                return state.waiting.drain(..count).collect();
+            // Those that are over already, since their grace has passed, are nobody's work any more.
+            while let Some(attempt) = state.waiting.pop_front() {
+                if !attempt.is_over() {
+                    return Polled::Attempt(attempt);
+                }
             }
             if std::mem::take(&mut state.woken) {
-                return vec![Polled::Woken];
+                return Polled::Woken;
             }
             if state.closed {
-                return vec![Polled::Closed];
+                return Polled::Closed;
             }
             let Some(until) = until else {
                 self.changed.wait(&mut state);
@@ -95,7 +88,7 @@ impl Queue {
             };
             let left = until.saturating_sub(SystemClock.elapsed());
             if left.is_zero() {
-                return vec![Polled::Nothing];
+                return Polled::Nothing;
             }
             self.changed.wait_for(&mut state, left);
         }

@@ -11,12 +11,13 @@ use parking_lot::{Condvar, Mutex};
 use super::attempt::{Attempt, Taker};
 use super::client::Client;
 use super::link::{self, Link};
-use super::pool::{Callback, Callbacks, Owner, Pool};
+use super::pool::{Callback, Callbacks, Owner, Pool, Serial};
 use super::queue::{Polled, Queue};
 use crate::status::{Error, Result, Status};
 
 /// A worker of a client, from its making over one start to one stop.
 pub struct Worker {
+    serial: Serial,
     client: Arc<Client>,
     options: WorkerOptions,
     /// For those who poll.
@@ -24,6 +25,7 @@ pub struct Worker {
     /// For the threads of the pool.
     called: Arc<Queue>,
     pool: OnceLock<Pool>,
+    listener: OnceLock<Listener>,
     phase: Mutex<Phase>,
     changed: Condvar,
 }
@@ -37,19 +39,22 @@ pub struct WorkerOptions {
     pub slots: u32,
     /// The SDK's name and version, as "java/0.1.0". `None`: "c" and the library's version.
     pub sdk: Option<String>,
-    /// Whether a poll also brings the cancels of the attempts that were polled.
-    pub cancels: Cancels,
 }
 
-/// How those who poll hear of a cancel.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Cancels {
-    /// They ask the attempt.
-    #[default]
-    Asked,
-    /// By [`Polled::Cancel`].
-    Polled,
+/// What a worker tells its [`Listener`].
+#[derive(Debug)]
+pub enum News {
+    /// An attempt to run.
+    Taken(Arc<Attempt>),
+    /// An attempt that was taken before should end: its cancel or timeout came.
+    Cancelled(Arc<Attempt>),
+    /// The worker has stopped, as it was asked to or for this cause. The last news.
+    Ended(Result<()>),
 }
+
+/// Hears of the attempts of the handlers without a callback, in place of polls. It is called on the runtime's threads, or
+/// on that which stops the worker, and must not block.
+pub type Listener = Box<dyn Fn(News) + Send + Sync>;
 
 enum Phase {
     /// Not started: which handlers it has, and what runs them (`None`: polls do).
@@ -82,11 +87,13 @@ impl Worker {
         }
         client.must_be_open()?;
         let worker = Arc::new(Self {
+            serial: Serial::next(),
             client: client.clone(),
             options: WorkerOptions { slots, ..options },
             polled: Arc::default(),
             called: Arc::default(),
             pool: OnceLock::new(),
+            listener: OnceLock::new(),
             phase: Mutex::new(Phase::New(HashMap::new())),
             changed: Condvar::new(),
         });
@@ -107,6 +114,13 @@ impl Worker {
         }
         handlers.insert(name, callback);
         Ok(())
+    }
+
+    /// Lets a listener hear what would else be polled; before the start, once.
+    pub fn listen(&self, listener: Listener) -> Result<()> {
+        self.listener
+            .set(listener)
+            .map_err(|_| Error::new(Status::STATE, "the worker has a listener already"))
     }
 
     /// Starts taking runs; does not wait for a server.
@@ -131,16 +145,10 @@ impl Worker {
         Ok(())
     }
 
-    /// The next attempt (or cancel) of the handlers without a callback, waiting at most `timeout_ms`; negative: without end.
+    /// The next attempt of the handlers without a callback, waiting at most `timeout_ms`; negative: without end.
     pub fn poll(&self, timeout_ms: i64) -> Result<Polled> {
         self.must_be_started()?;
         Ok(self.polled.poll(timeout(timeout_ms)))
-    }
-
-    /// As [`Worker::poll`], with all that waits, up to `most`. Never empty.
-    pub fn poll_many(&self, most: usize, timeout_ms: i64) -> Result<Vec<Polled>> {
-        self.must_be_started()?;
-        Ok(self.polled.poll_many(most, timeout(timeout_ms)))
     }
 
     /// Makes one poll come back.
@@ -183,7 +191,8 @@ impl Worker {
         self.forget_handlers();
         match self.stop(0) {
             Err(error) if error.status == Status::DEADLOCK => Err(error),
-            // It ends here all the same: what it ended with was for whoever stopped or joined it.
+            // It ends here all the same, with its handlers left alone.
+            Err(error) if error.status == Status::TIMEOUT => Ok(()),
             _ => {
                 self.join_pool(Self::CANCEL_GRACE);
                 Ok(())
@@ -191,12 +200,14 @@ impl Worker {
         }
     }
 
-    /// Ends it without waiting for its handlers; for the end of its client.
-    pub(super) fn kill(&self) {
-        if let Ok(Some(link)) = self.take_link() {
-            let _ = link.stop(&self.client, Duration::ZERO, Duration::ZERO);
-            self.stopped(Err(Error::new(Status::CLOSED, "the client was closed")));
-        }
+    /// Its link, if it runs, for its client to stop it by; then [`Worker::killed`] has to be told.
+    pub(super) fn give_up_link(&self) -> Option<Link> {
+        self.take_link().unwrap_or_default()
+    }
+
+    /// Its client has stopped it, and does not wait for its handlers.
+    pub(super) fn killed(&self) {
+        self.stopped(Err(Error::new(Status::CLOSED, "the client was closed")));
     }
 
     /// The worker ended by itself.
@@ -209,25 +220,22 @@ impl Worker {
 
     /// Hands an attempt to whoever takes it.
     pub(super) fn take(&self, attempt: Arc<Attempt>, taker: Taker) {
-        self.queue(taker).push(Polled::Attempt(attempt));
+        match (taker, self.listener.get()) {
+            (Taker::Poll, Some(listener)) => listener(News::Taken(attempt)),
+            (Taker::Poll, None) => self.polled.push(attempt),
+            (Taker::Pool, _) => self.called.push(attempt),
+        }
     }
 
-    /// Tells whoever took it that it should end.
+    /// Tells whoever took it that it should end; those without a listener ask the attempt.
     pub(super) fn cancel(&self, attempt: Arc<Attempt>, taker: Taker) {
-        if taker == Taker::Poll && self.options.cancels == Cancels::Polled {
-            self.polled.push(Polled::Cancel(attempt));
+        if let (Taker::Poll, Some(listener)) = (taker, self.listener.get()) {
+            listener(News::Cancelled(attempt));
         }
     }
 
     pub(super) const fn options(&self) -> &WorkerOptions {
         &self.options
-    }
-
-    fn queue(&self, taker: Taker) -> &Queue {
-        match taker {
-            Taker::Poll => &self.polled,
-            Taker::Pool => &self.called,
-        }
     }
 
     fn start_pool(&self, callbacks: Callbacks) -> Result<()> {
@@ -240,15 +248,16 @@ impl Worker {
             let fault = format!("is {slots}: a worker with callbacks has a thread for each, at most {most}");
             return Err(Error::argument("config.slots", fault));
         }
-        let pool = Pool::start(slots as usize, self.owner(), &self.called, callbacks)
-            .map_err(|error| Error::new(Status::INTERNAL, format!("failed to start {slots} threads: {error}")))?;
+        let pool = Pool::start(slots as usize, self.owner(), &self.called, callbacks).map_err(|error| {
+            Error::new(Status::INTERNAL, format!("failed to start {slots} threads: {error}"))
+        })?;
         // Only one start comes so far.
         let _ = self.pool.set(pool);
         Ok(())
     }
 
     fn finish(&self, link: &Link, grace: Duration) -> Result<()> {
-        let sent = link.stop(&self.client, grace, Self::CANCEL_GRACE);
+        let sent = link.stop(&self.client, grace);
         self.stopped(Ok(()));
         match self.join_pool(Self::CANCEL_GRACE) {
             0 => sent,
@@ -261,8 +270,11 @@ impl Worker {
             queue.close();
             queue.clear();
         }
-        *self.phase.lock() = Phase::Stopped(cause);
+        *self.phase.lock() = Phase::Stopped(cause.clone());
         self.changed.notify_all();
+        if let Some(listener) = self.listener.get() {
+            listener(News::Ended(cause));
+        }
     }
 
     /// The threads that have not ended within `timeout`.
@@ -320,7 +332,7 @@ impl Worker {
     }
 
     fn owner(&self) -> Owner {
-        Owner { worker: std::ptr::from_ref(self).addr(), client: self.client.address() }
+        Owner { worker: self.serial, client: self.client.serial() }
     }
 }
 

@@ -147,7 +147,11 @@ pub extern "C" fn fj_attempt_is_cancelled(attempt: fj_attempt) -> i32 {
 /// Says how far the attempt is: 0 to 100, and a note of at most 1,024 characters, which may be NULL. Only the newest is
 /// kept. Never waits.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fj_attempt_progress(attempt: fj_attempt, percent: u32, note: *const c_char) -> fj_status {
+pub unsafe extern "C" fn fj_attempt_progress(
+    attempt: fj_attempt,
+    percent: u32,
+    note: *const c_char,
+) -> fj_status {
     // SAFETY: the caller gives a text or NULL.
     guard(|| unsafe {
         let note = optional_text(note, "note")?.unwrap_or_default();

@@ -38,7 +38,10 @@ const CONFIG: fj_client_config =
 
 /// Fills `config` with the defaults: everything from the environment. `struct_size` is sizeof *config.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fj_client_config_init(config: *mut fj_client_config, struct_size: usize) -> fj_status {
+pub unsafe extern "C" fn fj_client_config_init(
+    config: *mut fj_client_config,
+    struct_size: usize,
+) -> fj_status {
     // SAFETY: the caller gives a structure of that size.
     guard(|| unsafe { init_struct(config, struct_size, CONFIG_LEAST, CONFIG, "config") })
 }
@@ -47,7 +50,10 @@ pub unsafe extern "C" fn fj_client_config_init(config: *mut fj_client_config, st
 /// freed by fj_client_free. Waits until a server has answered: FJ_E_UNAVAILABLE if none does within 10 s,
 /// FJ_E_UNAUTHENTICATED if the token is not known.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fj_client_open(config: *const fj_client_config, client: *mut fj_client) -> fj_status {
+pub unsafe extern "C" fn fj_client_open(
+    config: *const fj_client_config,
+    client: *mut fj_client,
+) -> fj_status {
     guard(|| {
         // SAFETY: the caller gives a structure that was initialised, or NULL, and a place for the handle.
         unsafe {

@@ -140,7 +140,7 @@ pub unsafe extern "C" fn fj_job_init(job: *mut fj_job, struct_size: usize) -> fj
 pub unsafe extern "C" fn fj_job_put(client: fj_client, job: *const fj_job, change: *mut i32) -> fj_status {
     // SAFETY: the caller gives a structure that was initialised, and a place for the answer or NULL.
     guard(|| unsafe {
-        let put = CLIENTS.get(client.id)?.job_put(options(&read_struct(job, JOB_LEAST, JOB, "job")?)?)?;
+        let put = CLIENTS.get(client.id)?.job_put(&options(&read_struct(job, JOB_LEAST, JOB, "job")?)?)?;
         put_if_wanted(number(put), change);
         Ok(())
     })

@@ -92,7 +92,7 @@ pub unsafe extern "C" fn fj_trigger(
     guard(|| unsafe {
         clear(run);
         let config = read_struct(config, CONFIG_LEAST, CONFIG, "config")?;
-        hand_over(CLIENTS.get(client.id)?.trigger(options(&config)?)?, run);
+        hand_over(CLIENTS.get(client.id)?.trigger(&options(&config)?)?, run);
         Ok(())
     })
 }

@@ -47,7 +47,10 @@ const CONFIG: fj_worker_config = fj_worker_config { struct_size: 0, name: ptr::n
 
 /// Fills `config` with the defaults. `struct_size` is sizeof *config.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fj_worker_config_init(config: *mut fj_worker_config, struct_size: usize) -> fj_status {
+pub unsafe extern "C" fn fj_worker_config_init(
+    config: *mut fj_worker_config,
+    struct_size: usize,
+) -> fj_status {
     // SAFETY: the caller gives a structure of that size.
     guard(|| unsafe { init_struct(config, struct_size, CONFIG_LEAST, CONFIG, "config") })
 }
