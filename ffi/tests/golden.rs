@@ -34,7 +34,8 @@ fn the_committed_golden_bytes_are_what_prost_writes() {
 }
 
 fn golden(name: &str, message: &impl Message) {
-    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../java-client/client/src/test/resources/golden");
+    let dir =
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../java-client/client/src/test/resources/golden");
     let path = dir.join(format!("{name}.bin"));
     let bytes = message.encode_to_vec();
     if std::env::var("FASTJOB_GOLDEN").is_ok_and(|wish| wish == "update") {

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use fastjob_core::domain::{Encoding, Failure, Payload};
+use fastjob_core::clock::{Clock, SystemClock};
+use fastjob_core::domain::{Encoding, Failure, Payload, Refusal};
 use fastjob_core::id::RunId;
 use fastjob_core::protocol::v1;
 use parking_lot::Mutex;
@@ -68,21 +69,24 @@ impl Connection {
         let core = self.client.core().clone();
         let method = method.to_owned();
         let news = self.news.clone();
-        self.client.submit(
-            async move { Ok(core.call_raw(&method, request, timeout).await) },
-            move |answer| news.answered(id, answer),
-        );
+        self.client
+            .submit(async move { Ok(core.call_raw(&method, request, timeout).await) }, move |answer| {
+                news.answered(id, answer)
+            });
         Ok(())
     }
 
     /// Starts a worker and answers its number, which is never 0.
     pub(super) fn worker_start(&self, options: WorkerOptions) -> Result<u16> {
         let number = self.draw_number()?;
-        let worker = Worker::new(&self.client, bridge::WorkerOptions {
-            name: Some(options.name).filter(|name| !name.is_empty()),
-            slots: options.slots,
-            sdk: Some(options.sdk),
-        })?;
+        let worker = Worker::new(
+            &self.client,
+            bridge::WorkerOptions {
+                name: Some(options.name).filter(|name| !name.is_empty()),
+                slots: options.slots,
+                sdk: Some(options.sdk),
+            },
+        )?;
         for handler in &options.handlers {
             worker.handle(&handler.name, None)?;
         }
@@ -137,9 +141,10 @@ impl Connection {
     /// Stops all workers, waits for them, and says that this is all.
     pub(super) fn close(&self, grace_ms: i64) {
         let workers: Vec<_> = self.workers.lock().drain().map(|(_, worker)| worker).collect();
-        let until = Instant::now() + Duration::from_millis(grace_ms.clamp(0, Worker::MAX_GRACE_MS).unsigned_abs());
+        let grace = Duration::from_millis(grace_ms.clamp(0, Worker::MAX_GRACE_MS).unsigned_abs());
+        let until = SystemClock.elapsed().saturating_add(grace);
         for worker in workers {
-            let left = until.saturating_duration_since(Instant::now()).as_millis();
+            let left = until.saturating_sub(SystemClock.elapsed()).as_millis();
             // How it ended is in its own news.
             let _ = worker.stop(i64::try_from(left).unwrap_or(0));
         }
@@ -155,12 +160,24 @@ impl Connection {
     }
 
     fn draw_number(&self) -> Result<u16> {
-        let drawn = self.last_worker.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| last.checked_add(1));
-        drawn.map(|last| last + 1).map_err(|_| Error::new(Status::STATE, "this connection had 65,535 workers: open another"))
+        let drawn =
+            self.last_worker.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| last.checked_add(1));
+        drawn
+            .map(|last| last + 1)
+            .map_err(|_| Error::new(Status::STATE, "this connection had 65,535 workers: open another"))
     }
 }
 
 impl Newsroom {
+    fn answered(&self, id: u64, answer: Result<std::result::Result<Bytes, Refusal>>) {
+        let (code, body) = match answer {
+            Ok(Ok(reply)) => (0, reply),
+            Ok(Err(refusal)) => refused(&refusal),
+            Err(error) => (kind(error.status), detail(&error).encode_to_vec().into()),
+        };
+        self.say(Kind::Completion, code, 0, id, body);
+    }
+
     fn heard(&self, worker: u16, news: News) {
         match news {
             News::Taken(attempt) => self.taken(worker, attempt),
@@ -182,7 +199,7 @@ impl Newsroom {
     fn cancelled(&self, worker: u16, attempt: &Arc<Attempt>) {
         let ticket = self.attempts.lock().tickets.get(&Arc::as_ptr(attempt).addr()).copied();
         if let Some(ticket) = ticket {
-            let cancel = v1::Cancel { reason: attempt.cancel_reason().into(), ..v1::Cancel::default() };
+            let cancel = v1::Cancel::default();
             self.say(Kind::Cancel, 0, worker, ticket, cancel.encode_to_vec().into());
         }
     }
@@ -251,10 +268,27 @@ fn payload(wire: v1::Payload) -> Payload {
 
 /// An error as Java reads it: one byte of kind, then an `ErrorDetail`.
 pub(super) fn error_bytes(error: &Error) -> Vec<u8> {
-    let detail = v1::ErrorDetail { code: error.code.to_string(), message: error.text.clone(), ..Default::default() };
     let mut bytes = vec![kind(error.status)];
-    detail.encode(&mut bytes).expect("a vector grows");
+    bytes.extend(detail(error).encode_to_vec());
     bytes
+}
+
+fn detail(error: &Error) -> v1::ErrorDetail {
+    v1::ErrorDetail {
+        code: error.code.to_string(),
+        message: error.text.clone(),
+        ..v1::ErrorDetail::default()
+    }
+}
+
+fn refused(refusal: &Refusal) -> (u8, Bytes) {
+    let detail = v1::ErrorDetail {
+        code: refusal.code.to_string(),
+        message: refusal.message.to_string(),
+        field: refusal.field.to_string(),
+        remedy: refusal.remedy.to_string(),
+    };
+    (kind(Error::from(refusal.clone()).status), detail.encode_to_vec().into())
 }
 
 /// The numbers of `io.fastjob.internal.Link`.

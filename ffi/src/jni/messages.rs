@@ -6,37 +6,37 @@ use prost::Message;
 
 /// Where to connect, and as whom.
 #[derive(Clone, PartialEq, Message)]
-pub struct OpenOptions {
+pub(super) struct OpenOptions {
     /// gRPC addresses, host:port.
     #[prost(string, repeated, tag = "1")]
-    pub servers: Vec<String>,
+    pub(super) servers: Vec<String>,
     /// The app's name.
     #[prost(string, tag = "2")]
-    pub app: String,
+    pub(super) app: String,
     /// The app's token.
     #[prost(string, tag = "3")]
-    pub token: String,
+    pub(super) token: String,
 }
 
 /// How a worker is.
 #[derive(Clone, PartialEq, Message)]
-pub struct WorkerOptions {
+pub(super) struct WorkerOptions {
     /// For people; empty: host and process id.
     #[prost(string, tag = "1")]
-    pub name: String,
+    pub(super) name: String,
     /// How many attempts at a time.
     #[prost(uint32, tag = "2")]
-    pub slots: u32,
+    pub(super) slots: u32,
     /// What it can run.
     #[prost(message, repeated, tag = "3")]
-    pub handlers: Vec<v1::Handler>,
+    pub(super) handlers: Vec<v1::Handler>,
     /// For selection.
     #[prost(string, repeated, tag = "4")]
-    pub tags: Vec<String>,
+    pub(super) tags: Vec<String>,
     /// For people and selection.
     #[prost(message, repeated, tag = "5")]
-    pub labels: Vec<v1::Label>,
+    pub(super) labels: Vec<v1::Label>,
     /// Name and version of the client, as `java/0.1.0`.
     #[prost(string, tag = "6")]
-    pub sdk: String,
+    pub(super) sdk: String,
 }

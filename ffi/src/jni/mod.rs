@@ -30,14 +30,21 @@ const POLL_CLOSED: jint = -1;
 
 /// The version of this border.
 #[unsafe(no_mangle)]
-pub extern "system" fn Java_io_fastjob_internal_Native_abiVersion<'l>(_: EnvUnowned<'l>, _: JClass<'l>) -> jint {
+pub extern "system" fn Java_io_fastjob_internal_Native_abiVersion<'l>(
+    _: EnvUnowned<'l>,
+    _: JClass<'l>,
+) -> jint {
     ABI_VERSION
 }
 
 /// The version of FastJob.
 #[unsafe(no_mangle)]
-pub extern "system" fn Java_io_fastjob_internal_Native_version<'l>(mut env: EnvUnowned<'l>, _: JClass<'l>) -> jstring {
-    value(&mut env, |env| Ok(env.new_string(env!("CARGO_PKG_VERSION"))?.into_raw())).unwrap_or(std::ptr::null_mut())
+pub extern "system" fn Java_io_fastjob_internal_Native_version<'l>(
+    mut env: EnvUnowned<'l>,
+    _: JClass<'l>,
+) -> jstring {
+    value(&mut env, |env| Ok(env.new_string(env!("CARGO_PKG_VERSION"))?.into_raw()))
+        .unwrap_or(std::ptr::null_mut())
 }
 
 /// Opens a connection and writes its handle.
@@ -157,7 +164,11 @@ pub extern "system" fn Java_io_fastjob_internal_Native_close<'l>(
 
 /// Forgets a handle.
 #[unsafe(no_mangle)]
-pub extern "system" fn Java_io_fastjob_internal_Native_free<'l>(_: EnvUnowned<'l>, _: JClass<'l>, handle: jlong) {
+pub extern "system" fn Java_io_fastjob_internal_Native_free<'l>(
+    _: EnvUnowned<'l>,
+    _: JClass<'l>,
+    handle: jlong,
+) {
     // A second free finds nothing.
     let _ = attempt(|| CONNECTIONS.remove(handle.cast_unsigned()).map(|connection| connection.end()));
 }
