@@ -299,7 +299,8 @@ fn kind(status: Status) -> u8 {
         Status::CONFLICT => 3,
         Status::UNAUTHENTICATED => 4,
         Status::NOT_PERMITTED => 5,
-        Status::UNAVAILABLE | Status::CLOSED | Status::TIMEOUT => 6,
+        Status::UNAVAILABLE | Status::CLOSED => 6,
+        Status::TIMEOUT => 8,
         _ => 7,
     }
 }

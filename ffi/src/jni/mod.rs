@@ -112,9 +112,9 @@ pub extern "system" fn Java_io_fastjob_internal_Native_poll<'l>(
     mut env: EnvUnowned<'l>,
     _: JClass<'l>,
     handle: jlong,
-    buffer: JByteBuffer<'l>,
+    mut buffer: JByteBuffer<'l>,
 ) -> jint {
-    let polled = value(&mut env, |env| Ok(connection(handle)?.poll(memory(env, &buffer)?)));
+    let polled = value(&mut env, |env| Ok(connection(handle)?.poll(memory(env, &mut buffer)?)));
     match polled {
         Ok(Polled::Written(bytes)) => jint::try_from(bytes).unwrap_or(POLL_CLOSED),
         Ok(Polled::Needs(bytes)) => jint::try_from(bytes).map_or(POLL_CLOSED, |bytes| -bytes),
@@ -183,7 +183,7 @@ fn decode<M: Message + Default>(env: &Env<'_>, bytes: &JByteArray<'_>) -> Result
 }
 
 /// The memory of a direct buffer, for the time of one poll.
-fn memory<'a>(env: &Env<'_>, buffer: &'a JByteBuffer<'_>) -> Result<&'a mut [u8]> {
+fn memory<'a>(env: &Env<'_>, buffer: &'a mut JByteBuffer<'_>) -> Result<&'a mut [u8]> {
     let capacity = env.get_direct_buffer_capacity(buffer)?;
     let start = env.get_direct_buffer_address(buffer)?;
     // SAFETY: the JVM answers address and capacity of a live direct buffer, which `buffer` keeps alive; only the thread

@@ -32,6 +32,8 @@ public class FastJobException extends RuntimeException {
         NOT_PERMITTED,
         /** Not now; the same call may succeed later. */
         UNAVAILABLE,
+        /** A server was reached but did not answer in time: whether it did what was asked is not known. */
+        TIMEOUT,
         /** A defect on our side. */
         INTERNAL
     }

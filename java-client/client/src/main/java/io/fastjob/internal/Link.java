@@ -106,6 +106,7 @@ public final class Link {
             case 4: return FastJobException.Kind.UNAUTHENTICATED;
             case 5: return FastJobException.Kind.NOT_PERMITTED;
             case 6: return FastJobException.Kind.UNAVAILABLE;
+            case 8: return FastJobException.Kind.TIMEOUT;
             default: return FastJobException.Kind.INTERNAL;
         }
     }

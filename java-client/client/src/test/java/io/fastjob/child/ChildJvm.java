@@ -21,6 +21,7 @@ final class ChildJvm {
     private final List<String> jvmArgs = new ArrayList<>();
     private String classPath = System.getProperty("java.class.path");
     private Map<String, String> environment = Map.of();
+    private List<String> prefix = List.of();
 
     private ChildJvm(Path home) {
         this.home = home;
@@ -53,6 +54,12 @@ final class ChildJvm {
         return this;
     }
 
+    /** A command that takes the JVM's command as its last arguments. */
+    ChildJvm within(String... command) {
+        prefix = List.of(command);
+        return this;
+    }
+
     ChildJvm environment(Map<String, String> variables) {
         environment = variables;
         return this;
@@ -74,7 +81,8 @@ final class ChildJvm {
     }
 
     Process start(Class<?> program, Path output, String... args) throws IOException {
-        List<String> command = new ArrayList<>(List.of(home.resolve("bin/java").toString()));
+        List<String> command = new ArrayList<>(prefix);
+        command.add(home.resolve("bin/java").toString());
         command.addAll(List.of("-Xmx256m", "--enable-native-access=ALL-UNNAMED", "-cp", classPath));
         command.addAll(jvmArgs);
         command.add(program.getName());
