@@ -1,5 +1,10 @@
 package io.fastjob;
 
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.Paths;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -29,10 +34,10 @@ public final class FastJobOptions {
 
     /**
      * Options from {@code FASTJOB_SERVERS} (host:port, several with commas between), {@code FASTJOB_APP} and
-     * {@code FASTJOB_TOKEN}.
+     * {@code FASTJOB_TOKEN}, or the file that {@code FASTJOB_TOKEN_FILE} names.
      *
      * @return the options
-     * @throws FastJobException naming the variable that is missing
+     * @throws FastJobException naming the variable that is missing, or the file that cannot be read
      */
     public static FastJobOptions fromEnv() {
         return builder().env(System.getenv()).build();
@@ -177,9 +182,21 @@ public final class FastJobOptions {
             return new FastJobOptions(this);
         }
 
+        private static String read(Path file) {
+            try {
+                return new String(Files.readAllBytes(file), StandardCharsets.UTF_8);
+            } catch (IOException e) {
+                throw FastJobException.invalid("bad_token_file", "token", "failed to read " + file + ": " + e,
+                    "let FASTJOB_TOKEN_FILE name a readable file");
+            }
+        }
+
         Builder env(Map<String, String> variables) {
             servers(variables.getOrDefault("FASTJOB_SERVERS", "").split(","));
-            return app(variables.getOrDefault("FASTJOB_APP", "")).token(variables.getOrDefault("FASTJOB_TOKEN", ""));
+            String secret = variables.getOrDefault("FASTJOB_TOKEN", "");
+            String file = variables.getOrDefault("FASTJOB_TOKEN_FILE", "");
+            return app(variables.getOrDefault("FASTJOB_APP", ""))
+                .token(secret.trim().isEmpty() && !file.isEmpty() ? read(Paths.get(file)) : secret);
         }
     }
 }

@@ -3,6 +3,7 @@ package io.fastjob;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Objects;
+import java.util.function.Consumer;
 
 /**
  * What a job does and when, to be given to {@link Jobs#put}. Immutable: each method returns a changed copy. What is not
@@ -339,7 +340,7 @@ public final class Job {
         return new Job(fields);
     }
 
-    private Job with(java.util.function.Consumer<Fields> change) {
+    private Job with(Consumer<Fields> change) {
         Fields copy = fields.copy();
         change.accept(copy);
         return new Job(copy);

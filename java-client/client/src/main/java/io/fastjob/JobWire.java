@@ -2,6 +2,7 @@ package io.fastjob;
 
 import io.fastjob.internal.ProtoReader;
 import io.fastjob.internal.ProtoWriter;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
@@ -175,7 +176,7 @@ final class JobWire {
                 numbers = in.integers(numbers);
             }
         }
-        java.time.Duration first = java.time.Duration.ofMillis(numbers.length == 0 ? 0 : numbers[0]);
+        Duration first = Duration.ofMillis(numbers.length == 0 ? 0 : numbers[0]);
         switch (kind) {
             case CRON: return Trigger.cron(expression, zone);
             case FIXED_RATE: return Trigger.every(first);

@@ -42,7 +42,7 @@ public final class Jobs {
     public CompletableFuture<List<PutResult>> putAll(Collection<Job> jobs) {
         byte[] request = JobWire.putRequest(engine.app(), new ArrayList<>(jobs));
         int count = jobs.size();
-        return edit("put " + jobs, "JobPut", request).thenApply(reply -> {
+        return edit("put " + names(jobs), "JobPut", request).thenApply(reply -> {
             List<PutResult> results = JobWire.putReply(reply);
             if (results.size() != count) throw new IllegalArgumentException("malformed message: results are missing");
             return results;
@@ -113,6 +113,11 @@ public final class Jobs {
     public CompletableFuture<List<Instant>> next(String name, @Nullable Instant from, int count) {
         byte[] request = JobWire.nextRequest(engine.app(), name, from, count);
         return engine.afterEdits(() -> engine.call("JobNext", request).thenApply(JobWire::nextReply));
+    }
+
+    private static String names(Collection<Job> jobs) {
+        String first = jobs.isEmpty() ? "no job" : jobs.iterator().next().name();
+        return jobs.size() < 2 ? first : first + " and " + (jobs.size() - 1) + " more";
     }
 
     private CompletableFuture<byte[]> edit(String what, String method, byte[] request) {

@@ -5,6 +5,7 @@ import io.fastjob.internal.ProtoReader;
 import io.fastjob.internal.ProtoWriter;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.UUID;
 
@@ -119,7 +120,7 @@ final class RunWire {
                 default: break;
             }
         }
-        f.attempts = java.util.Collections.unmodifiableList(attempts);
+        f.attempts = Collections.unmodifiableList(attempts);
         return new Run(f);
     }
 

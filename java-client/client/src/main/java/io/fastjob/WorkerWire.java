@@ -1,10 +1,11 @@
 package io.fastjob;
 
 import io.fastjob.internal.ProtoWriter;
+import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Map;
 
-/** WorkerOptions and OpenOptions of {@code ffi/src/jni/frames.rs}. */
+/** WorkerOptions and OpenOptions of {@code ffi/src/jni/messages.rs}. */
 final class WorkerWire {
     private WorkerWire() {}
 
@@ -18,7 +19,7 @@ final class WorkerWire {
             Map<String, String> labels) {
         ProtoWriter out = new ProtoWriter().text(1, name).integer(2, slots);
         handlers.forEach((handler, version) -> out.message(3, new ProtoWriter().text(1, handler).text(2, version)));
-        for (String tag : tags) out.bytesPresent(4, tag.getBytes(java.nio.charset.StandardCharsets.UTF_8));
+        for (String tag : tags) out.bytesPresent(4, tag.getBytes(StandardCharsets.UTF_8));
         labels.forEach((key, value) -> out.message(5, new ProtoWriter().text(1, key).text(2, value)));
         return out.text(6, "java/" + Version.TEXT).toBytes();
     }

@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Map;
@@ -14,6 +16,7 @@ import org.junit.jupiter.api.DisplayNameGeneration;
 import org.junit.jupiter.api.DisplayNameGenerator;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
 
 @DisplayNameGeneration(DisplayNameGenerator.ReplaceUnderscores.class)
 @Timeout(value = 60, unit = TimeUnit.SECONDS)
@@ -26,6 +29,16 @@ class ValuesTest {
         assertEquals("demo", options.app());
         assertEquals("secret", options.token());
         assertFalse(options.toString().contains("secret"));
+    }
+
+    @Test
+    void the_token_may_stand_in_a_file(@TempDir Path dir) throws Exception {
+        Path file = Files.writeString(dir.resolve("token"), "secret\n");
+        Map<String, String> env = Map.of("FASTJOB_SERVERS", "a:1", "FASTJOB_APP", "demo", "FASTJOB_TOKEN_FILE", file.toString());
+        assertEquals("secret", FastJobOptions.builder().env(env).build().token());
+        Files.delete(file);
+        assertEquals("bad_token_file",
+            assertThrows(FastJobException.class, () -> FastJobOptions.builder().env(env)).code());
     }
 
     @Test

@@ -1,12 +1,13 @@
 package io.fastjob.internal;
 
+import java.nio.Buffer;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
 
 /**
  * One thing that the native side says. Layout in a batch, big endian: {@code u32} length of the body, {@code u8} kind,
- * {@code u8} code, {@code u16} worker, {@code u64} id, body. The same layout is written by {@code frames.rs}.
+ * {@code u8} code, {@code u16} worker, {@code u64} id, body. The same layout is written by {@code ffi/src/jni/outbox.rs}.
  */
 public final class Frame {
     /** An attempt to run: id is its ticket, body a Dispatch. */
@@ -54,7 +55,7 @@ public final class Frame {
     static List<Frame> read(ByteBuffer buffer, int length) {
         List<Frame> frames = new ArrayList<>();
         ByteBuffer in = buffer.duplicate();
-        ((java.nio.Buffer) in).limit(length).position(0);
+        ((Buffer) in).limit(length).position(0);
         while (in.hasRemaining()) {
             if (in.remaining() < HEADER) throw new IllegalStateException("half a frame header");
             int size = in.getInt();
