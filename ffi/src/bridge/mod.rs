@@ -11,6 +11,7 @@ mod pool;
 mod queue;
 mod run;
 mod runtime;
+mod tap;
 mod worker;
 
 pub use attempt::Attempt;
@@ -19,6 +20,7 @@ pub use job::{JobOptions, JobTrigger, Put, TriggerOptions, TriggerWhen};
 pub use pool::Callback;
 pub use queue::Polled;
 pub use run::Run;
+pub use tap::Sink;
 pub use worker::{Listener, News, Worker, WorkerOptions};
 
 use crate::handle::{Kind, Registry};

@@ -12,6 +12,7 @@ use fastjob_core::id::RunId;
 use fastjob_core::protocol::v1;
 use parking_lot::Mutex;
 use prost::Message;
+use tracing::Level;
 
 use super::messages::{OpenOptions, WorkerOptions};
 use super::outbox::{Frame, Kind, Outbox, Polled};
@@ -51,12 +52,22 @@ impl Connection {
 
     /// Opens a connection to the servers of an app.
     pub(super) fn open(options: OpenOptions) -> Result<Self> {
-        let client = Client::open(&bridge::ClientOptions {
+        let options = bridge::ClientOptions {
             servers: Some(options.servers.join(",")),
             app: Some(options.app),
             token: Some(options.token),
-        })?;
-        Ok(Self { client, news: Arc::default(), workers: Mutex::default(), last_worker: AtomicU16::new(0) })
+        };
+        let news = Arc::<Newsroom>::default();
+        let log = Arc::downgrade(&news);
+        let client = Client::open_with_log(
+            &options,
+            Box::new(move |level, line| {
+                if let Some(news) = Weak::upgrade(&log) {
+                    news.logged(level, line);
+                }
+            }),
+        )?;
+        Ok(Self { client, news, workers: Mutex::default(), last_worker: AtomicU16::new(0) })
     }
 
     /// Calls a method of the service `Client`; the answer is a frame with this id.
@@ -183,7 +194,7 @@ impl Newsroom {
             News::Taken(attempt) => self.taken(worker, attempt),
             News::Cancelled(attempt) => self.cancelled(worker, &attempt),
             News::Ended(cause) => {
-                let why = cause.err().map(|error| error.text).unwrap_or_default();
+                let why = cause.err().map(|error| error_bytes(&error)).unwrap_or_default();
                 self.say(Kind::State, STOPPED, worker, 0, why.into());
             }
         }
@@ -202,6 +213,16 @@ impl Newsroom {
             let cancel = v1::Cancel::default();
             self.say(Kind::Cancel, 0, worker, ticket, cancel.encode_to_vec().into());
         }
+    }
+
+    fn logged(&self, level: Level, line: &str) {
+        let code = match level {
+            Level::ERROR => 1,
+            Level::WARN => 2,
+            Level::INFO => 3,
+            _ => 4,
+        };
+        self.say(Kind::Log, code, 0, 0, Bytes::copy_from_slice(line.as_bytes()));
     }
 
     fn say(&self, kind: Kind, code: u8, worker: u16, id: u64, body: Bytes) {

@@ -26,12 +26,14 @@ pub(super) enum Kind {
     Dispatch = 1,
     Cancel = 2,
     Completion = 3,
+    Log = 4,
     State = 5,
     Closed = 6,
 }
 
 /// Frames in the order in which they were said. Bounded by what causes them: a dispatch and a cancel per slot, a
-/// completion per call (Java makes at most 10,000 at a time), a few states per worker.
+/// completion per call (Java makes at most 10,000 at a time), a state per worker; lines of the log are dropped while
+/// [`Outbox::MAX_WAITING_WITH_LOG`] frames wait.
 #[derive(Default)]
 pub(super) struct Outbox {
     waiting: Mutex<VecDeque<Frame>>,
@@ -68,9 +70,16 @@ impl Frame {
 }
 
 impl Outbox {
+    const MAX_WAITING_WITH_LOG: usize = 1_000;
+
     /// Adds a frame for the next poll.
     pub(super) fn say(&self, frame: Frame) {
-        self.waiting.lock().push_back(frame);
+        let mut waiting = self.waiting.lock();
+        if frame.kind == Kind::Log && waiting.len() >= Self::MAX_WAITING_WITH_LOG {
+            return;
+        }
+        waiting.push_back(frame);
+        drop(waiting);
         self.said.notify_one();
     }
 

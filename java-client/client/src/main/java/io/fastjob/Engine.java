@@ -3,7 +3,6 @@ package io.fastjob;
 import io.fastjob.internal.Frame;
 import io.fastjob.internal.Link;
 import java.nio.charset.StandardCharsets;
-import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
@@ -115,7 +114,7 @@ final class Engine {
     void stop(Worker worker, long graceMs) {
         if (worker.beginStop()) inBackground("fastjob-stop", () -> link.workerStop(worker.number(), graceMs));
         if (!calledByHandler()) {
-            await(graceMs, () -> worker.awaitShutdown(Duration.ofMillis(graceMs + STOP_MARGIN_MS)));
+            await(graceMs, () -> worker.awaitEnd(graceMs + STOP_MARGIN_MS));
         }
     }
 
@@ -209,15 +208,12 @@ final class Engine {
     }
 
     private void state(Frame frame) {
-        String detail = new String(frame.body, StandardCharsets.UTF_8);
-        if (frame.code == Frame.STOPPED) {
-            Worker worker = worker(frame.worker);
-            workers.remove(frame.worker);
-            if (worker != null) worker.ended();
-        } else {
-            LOG.info("worker {} is {}{}", frame.worker, frame.code == Frame.CONNECTED ? "connected" : "disconnected",
-                detail.isEmpty() ? "" : ": " + detail);
-        }
+        Worker worker = worker(frame.worker);
+        if (frame.code != Frame.STOPPED || worker == null) return;
+        workers.remove(frame.worker);
+        FastJobException cause = frame.body.length == 0 ? null : Link.error(frame.body);
+        if (cause != null) LOG.error("the worker has ended by itself: {}", cause.getMessage());
+        worker.ended(cause);
     }
 
     @Nullable
@@ -242,7 +238,7 @@ final class Engine {
         closed.countDown();
         link.free();
         synchronized (workers) {
-            workers.values().forEach(Worker::ended);
+            workers.values().forEach(worker -> worker.ended(null));
             workers.clear();
         }
         for (Long id : calls.keySet()) {

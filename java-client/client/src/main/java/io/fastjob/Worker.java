@@ -22,6 +22,7 @@ public final class Worker {
     private final CountDownLatch stopped = new CountDownLatch(1);
     private final AtomicBoolean stopping = new AtomicBoolean();
     private volatile int number;
+    @Nullable private volatile FastJobException cause;
 
     private Worker(Engine engine, Map<String, Handler> handlers, Executor executor, @Nullable ExecutorService owned) {
         this.engine = engine;
@@ -44,9 +45,11 @@ public final class Worker {
      * Waits until the worker has stopped.
      *
      * @throws InterruptedException if the thread was interrupted
+     * @throws FastJobException if it ended by itself, as when its token was revoked
      */
     public void awaitShutdown() throws InterruptedException {
         stopped.await();
+        if (cause != null) throw cause;
     }
 
     /**
@@ -55,9 +58,12 @@ public final class Worker {
      * @param timeout how long at most
      * @return whether it has stopped
      * @throws InterruptedException if the thread was interrupted
+     * @throws FastJobException if it ended by itself, as when its token was revoked
      */
     public boolean awaitShutdown(Duration timeout) throws InterruptedException {
-        return stopped.await(Durations.millis("timeout", timeout), TimeUnit.MILLISECONDS);
+        boolean over = awaitEnd(Durations.millis("timeout", timeout));
+        if (over && cause != null) throw cause;
+        return over;
     }
 
     Map<String, Handler> handlers() {
@@ -81,8 +87,14 @@ public final class Worker {
         return stopping.compareAndSet(false, true);
     }
 
-    /** The native side said STOPPED, or never will. */
-    void ended() {
+    /** Waits as {@link #awaitShutdown(Duration)}, whatever it ended by. */
+    boolean awaitEnd(long timeoutMs) throws InterruptedException {
+        return stopped.await(timeoutMs, TimeUnit.MILLISECONDS);
+    }
+
+    /** The native side said STOPPED, or never will; {@code why} is null if it was asked to. */
+    void ended(@Nullable FastJobException why) {
+        cause = why;
         if (owned != null) owned.shutdown();
         stopped.countDown();
     }
@@ -211,7 +223,7 @@ public final class Worker {
                 engine.start(worker, WorkerWire.options(name, slots, versions, tags, labels));
                 return worker;
             } catch (RuntimeException e) {
-                worker.ended();
+                worker.ended(null);
                 throw e;
             }
         }

@@ -16,18 +16,14 @@ public final class Frame {
     public static final int CANCEL = 2;
     /** A call ended: id is the request's, code 0 and body the reply, or code an error kind and body an ErrorDetail. */
     public static final int COMPLETION = 3;
-    /** Something for the log: code is the level (1 error to 5 trace), body "target: text" in UTF-8. */
+    /** Something for the log: code is the level (1 error to 5 trace), body a text in UTF-8. */
     public static final int LOG = 4;
-    /** A worker changed: code is one of the states below, body a text for people. */
+    /** A worker changed: code is the state below. */
     public static final int STATE = 5;
     /** The last frame of a handle. */
     public static final int CLOSED = 6;
 
-    /** Code of {@link #STATE}: a server took the worker. */
-    public static final int CONNECTED = 1;
-    /** Code of {@link #STATE}: no server has it; it tries again by itself. */
-    public static final int DISCONNECTED = 2;
-    /** Code of {@link #STATE}: it has stopped and will not send another frame. */
+    /** Code of {@link #STATE}: the worker has stopped; body is empty if it was asked to, else an error as in {@link Native}. */
     public static final int STOPPED = 3;
 
     static final int HEADER = 16;

@@ -2,6 +2,7 @@ package io.fastjob.internal;
 
 import io.fastjob.FastJobException;
 import java.nio.ByteBuffer;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 
@@ -111,11 +112,13 @@ public final class Link {
         }
     }
 
+    /** The exception in an error of the native side: one byte of kind, then an ErrorDetail. */
+    public static FastJobException error(byte[] error) {
+        return error(error[0], Arrays.copyOfRange(error, 1, error.length));
+    }
+
     private static void check(byte[] error) {
-        if (error == null) return;
-        byte[] detail = new byte[Math.max(0, error.length - 1)];
-        System.arraycopy(error, Math.min(1, error.length), detail, 0, detail.length);
-        throw error(error.length == 0 ? 7 : error[0], detail);
+        if (error != null) throw error(error);
     }
 
     private void grow(int needed) {
