@@ -206,6 +206,10 @@ typedef struct {
      * The app's token, or what the environment's FASTJOB_TOKEN holds if NULL.
      */
     const char *token;
+    /**
+     * How long a call is tried, in ms, before it is FJ_E_UNAVAILABLE or FJ_E_TIMEOUT: 1 to 1 h. 0: 10 s.
+     */
+    int64_t call_timeout_ms;
 } fj_client_config;
 
 /**
@@ -603,8 +607,8 @@ fj_status fj_client_config_init(fj_client_config *config, size_t struct_size);
 
 /**
  * Opens a client. `config` may be NULL: everything from the environment. On FJ_OK `*client` is the caller's, to be
- * freed by fj_client_free. Waits until a server has answered: FJ_E_UNAVAILABLE if none does within 10 s,
- * FJ_E_UNAUTHENTICATED if the token is not known.
+ * freed by fj_client_free. Waits for no server: the first call does, so that a program may start before its servers.
+ * FJ_E_ARGUMENT names what is wrong or missing.
  */
 fj_status fj_client_open(const fj_client_config *config,
                          fj_client *client);

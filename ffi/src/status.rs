@@ -8,7 +8,7 @@ use std::ffi::CStr;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use fastjob_core::domain::{Refusal, RefusalKind};
+use fastjob_core::client::{self, ErrorKind};
 
 /// What a refused call is refused with.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -124,18 +124,20 @@ impl Error {
     }
 }
 
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Self {
-        let status = match refusal.kind {
-            RefusalKind::Invalid => Status::INVALID,
-            RefusalKind::NotFound => Status::NOT_FOUND,
-            RefusalKind::Conflict => Status::CONFLICT,
-            RefusalKind::Unauthenticated => Status::UNAUTHENTICATED,
-            RefusalKind::NotPermitted => Status::NOT_PERMITTED,
-            RefusalKind::Unavailable => Status::UNAVAILABLE,
-            RefusalKind::Internal => Status::INTERNAL,
+impl From<client::Error> for Error {
+    fn from(error: client::Error) -> Self {
+        let status = match error.kind {
+            ErrorKind::Invalid => Status::INVALID,
+            ErrorKind::NotFound => Status::NOT_FOUND,
+            ErrorKind::Conflict => Status::CONFLICT,
+            ErrorKind::Unauthenticated => Status::UNAUTHENTICATED,
+            ErrorKind::NotPermitted => Status::NOT_PERMITTED,
+            ErrorKind::Unavailable => Status::UNAVAILABLE,
+            ErrorKind::Timeout => Status::TIMEOUT,
+            ErrorKind::Internal => Status::INTERNAL,
         };
-        Self { status, code: refusal.code.into(), text: refusal.to_string() }
+        let text = error.to_string();
+        Self { status, code: error.code, text }
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastjob_core::client as core;
+use fastjob_core::domain::Name;
 use fastjob_core::id::RunId;
 use fastjob_core::protocol::v1;
 use parking_lot::Mutex;
@@ -34,11 +35,15 @@ pub struct ClientOptions {
     pub app: Option<String>,
     /// FASTJOB_TOKEN.
     pub token: Option<String>,
+    /// How long a call is tried; 0: core's default.
+    pub call_timeout_ms: i64,
 }
 
 impl Client {
     /// The longest wait for a run: 24 h.
     pub const MAX_WAIT_MS: i64 = 86_400_000;
+    /// The longest time that a call is tried: 1 h.
+    pub const MAX_CALL_TIMEOUT_MS: i64 = 3_600_000;
     /// How long a close tells the servers that its workers leave.
     const STOP_WITHIN: Duration = Duration::from_secs(1);
 
@@ -55,7 +60,7 @@ impl Client {
     fn start(options: &ClientOptions, log: tracing::Dispatch) -> Result<Arc<Self>> {
         let options = options.read()?;
         let runtime = Runtime::start(log)?;
-        match runtime.wait(async { core::Client::connect(options).await.map_err(Error::from) }) {
+        match runtime.wait(async { core::Client::connect(options).await.map_err(wrong_option) }) {
             Ok(core) => {
                 Ok(Arc::new(Self { serial: Serial::next(), core, runtime, workers: Mutex::default() }))
             }
@@ -114,7 +119,7 @@ impl Client {
     /// A run by its id.
     pub fn run_get(&self, run_id: &str) -> Result<Run> {
         let id = id(run_id)?;
-        Run::new(self.wait(self.core.run_get(id))?, Existed::No)
+        Run::new(self.wait(self.core.run_get(id))?.into_message(), Existed::No)
     }
 
     /// A run once it has ended, or as it is after `timeout_ms`.
@@ -128,13 +133,13 @@ impl Client {
             ));
         }
         let timeout = Duration::from_millis(timeout_ms.unsigned_abs());
-        Run::new(self.wait(self.core.run_wait(id, timeout))?, Existed::No)
+        Run::new(self.wait(self.core.run_wait(id, Some(timeout)))?.into_message(), Existed::No)
     }
 
     /// Asks for a run's end.
     pub fn run_cancel(&self, run_id: &str) -> Result<Run> {
         let id = id(run_id)?;
-        Run::new(self.wait(self.core.run_cancel(id))?, Existed::No)
+        Run::new(self.wait(self.core.run_cancel(id))?.into_message(), Existed::No)
     }
 
     /// The connection itself, for calls that do not wait: see [`Client::submit`].
@@ -153,10 +158,7 @@ impl Client {
     }
 
     /// Makes a call and waits for it on this thread, which must not be one of the runtime's.
-    pub fn wait<T, E>(&self, call: impl Future<Output = std::result::Result<T, E>>) -> Result<T>
-    where
-        Error: From<E>,
-    {
+    pub fn wait<T>(&self, call: impl Future<Output = std::result::Result<T, core::Error>>) -> Result<T> {
         self.runtime.wait(async { call.await.map_err(Error::from) })
     }
 
@@ -199,13 +201,26 @@ impl Client {
 }
 
 impl ClientOptions {
+    /// The options of core, each from here or else from the environment.
     fn read(&self) -> Result<core::Options> {
         let servers = given(&self.servers, "config.servers", "FASTJOB_SERVERS")?;
-        Ok(core::Options {
-            servers: servers.split(',').map(|server| server.trim().to_owned()).collect(),
-            app: given(&self.app, "config.app", "FASTJOB_APP")?,
-            token: given(&self.token, "config.token", "FASTJOB_TOKEN")?,
-        })
+        let servers = servers.split(',').map(str::trim).filter(|server| !server.is_empty());
+        let app = given(&self.app, "config.app", "FASTJOB_APP")?;
+        Name::parse(&app).map_err(|error| Error::argument("config.app", error))?;
+        let token = given(&self.token, "config.token", "FASTJOB_TOKEN")?;
+        let mut options = core::Options::new(servers, app, token.trim());
+        match self.call_timeout_ms {
+            0 => {}
+            ms @ 1..=Client::MAX_CALL_TIMEOUT_MS => {
+                options.call_timeout = Duration::from_millis(ms.unsigned_abs())
+            }
+            ms => {
+                let most = Client::MAX_CALL_TIMEOUT_MS;
+                let fault = format!("is {ms}: give 1 to {most} (1 h), or 0 for the default");
+                return Err(Error::argument("config.call_timeout_ms", fault));
+            }
+        }
+        Ok(options)
     }
 }
 
@@ -216,6 +231,12 @@ fn given(given: &Option<String>, field: &str, variable: &str) -> Result<String> 
     std::env::var(variable).map_err(|_| {
         Error::argument(field, format_args!("is not given, and the environment has no {variable}"))
     })
+}
+
+/// What is wrong with the options is the caller's argument, no server's refusal.
+fn wrong_option(error: core::Error) -> Error {
+    let error = Error::from(error);
+    if error.status == Status::INVALID { Error { status: Status::ARGUMENT, ..error } } else { error }
 }
 
 fn id(run_id: &str) -> Result<RunId> {

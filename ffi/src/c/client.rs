@@ -29,12 +29,19 @@ pub struct fj_client_config {
     pub app: *const c_char,
     /// The app's token, or what the environment's FASTJOB_TOKEN holds if NULL.
     pub token: *const c_char,
+    /// How long a call is tried, in ms, before it is FJ_E_UNAVAILABLE or FJ_E_TIMEOUT: 1 to 1 h. 0: 10 s.
+    pub call_timeout_ms: i64,
 }
 
 const CONFIG_LEAST: usize = size_of::<fj_client_config>();
 
-const CONFIG: fj_client_config =
-    fj_client_config { struct_size: 0, servers: ptr::null(), app: ptr::null(), token: ptr::null() };
+const CONFIG: fj_client_config = fj_client_config {
+    struct_size: 0,
+    servers: ptr::null(),
+    app: ptr::null(),
+    token: ptr::null(),
+    call_timeout_ms: 0,
+};
 
 /// Fills `config` with the defaults: everything from the environment. `struct_size` is sizeof *config.
 #[unsafe(no_mangle)]
@@ -47,8 +54,8 @@ pub unsafe extern "C" fn fj_client_config_init(
 }
 
 /// Opens a client. `config` may be NULL: everything from the environment. On FJ_OK `*client` is the caller's, to be
-/// freed by fj_client_free. Waits until a server has answered: FJ_E_UNAVAILABLE if none does within 10 s,
-/// FJ_E_UNAUTHENTICATED if the token is not known.
+/// freed by fj_client_free. Waits for no server: the first call does, so that a program may start before its servers.
+/// FJ_E_ARGUMENT names what is wrong or missing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fj_client_open(
     config: *const fj_client_config,
@@ -97,6 +104,7 @@ unsafe fn options(config: *const fj_client_config) -> Result<ClientOptions> {
             servers: optional_text(config.servers, "config.servers")?.map(str::to_owned),
             app: optional_text(config.app, "config.app")?.map(str::to_owned),
             token: optional_text(config.token, "config.token")?.map(str::to_owned),
+            call_timeout_ms: config.call_timeout_ms,
         })
     }
 }

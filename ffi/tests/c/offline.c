@@ -15,6 +15,7 @@ static fj_client open_client(void) {
     config.servers = NOWHERE;
     config.app = "demo";
     config.token = "secret";
+    config.call_timeout_ms = 3000;
     ANSWERS(FJ_OK, fj_client_open(&config, &client));
     CHECK(client.id != 0);
     return client;
@@ -182,6 +183,10 @@ static void wrong_configurations_name_their_field(void) {
     config.servers = "not an address";
     ANSWERS(FJ_E_ARGUMENT, fj_client_open(&config, &client));
     ERROR_SAYS("servers");
+    config.servers = NOWHERE;
+    config.call_timeout_ms = -1;
+    ANSWERS(FJ_E_ARGUMENT, fj_client_open(&config, &client));
+    ERROR_SAYS("call_timeout_ms");
     CHECK(client.id == 0);
 
     client = open_client();
