@@ -6,8 +6,9 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
+use fastjob_core::client;
 use fastjob_core::clock::{Clock, SystemClock};
-use fastjob_core::domain::{Encoding, Failure, Payload, Refusal};
+use fastjob_core::domain::{Encoding, Failure, Payload};
 use fastjob_core::id::RunId;
 use fastjob_core::protocol::v1;
 use parking_lot::Mutex;
@@ -56,6 +57,8 @@ impl Connection {
             servers: Some(options.servers.join(",")),
             app: Some(options.app),
             token: Some(options.token),
+            // Each call says its own.
+            call_timeout_ms: 0,
         };
         let news = Arc::<Newsroom>::default();
         let log = Arc::downgrade(&news);
@@ -180,10 +183,10 @@ impl Connection {
 }
 
 impl Newsroom {
-    fn answered(&self, id: u64, answer: Result<std::result::Result<Bytes, Refusal>>) {
+    fn answered(&self, id: u64, answer: Result<std::result::Result<Bytes, client::Error>>) {
         let (code, body) = match answer {
             Ok(Ok(reply)) => (0, reply),
-            Ok(Err(refusal)) => refused(&refusal),
+            Ok(Err(error)) => refused(error),
             Err(error) => (kind(error.status), detail(&error).encode_to_vec().into()),
         };
         self.say(Kind::Completion, code, 0, id, body);
@@ -302,14 +305,15 @@ fn detail(error: &Error) -> v1::ErrorDetail {
     }
 }
 
-fn refused(refusal: &Refusal) -> (u8, Bytes) {
+/// What a server said keeps its field and remedy apart.
+fn refused(error: client::Error) -> (u8, Bytes) {
     let detail = v1::ErrorDetail {
-        code: refusal.code.to_string(),
-        message: refusal.message.to_string(),
-        field: refusal.field.to_string(),
-        remedy: refusal.remedy.to_string(),
+        code: error.code.to_string(),
+        message: error.message.clone(),
+        field: error.field.clone(),
+        remedy: error.remedy.clone(),
     };
-    (kind(Error::from(refusal.clone()).status), detail.encode_to_vec().into())
+    (kind(Error::from(error).status), detail.encode_to_vec().into())
 }
 
 /// The numbers of `io.fastjob.internal.Link`.
