@@ -60,6 +60,8 @@ final class AttemptWire {
             case 1: return CancelReason.REQUESTED;
             case 2: return CancelReason.TIMEOUT;
             case 3: return CancelReason.SUPERSEDED;
+            // Beyond what a server says: what the worker itself knows. See ffi/src/jni/connection.rs.
+            case 4: return CancelReason.LOST;
             default: return CancelReason.STOPPING;
         }
     }

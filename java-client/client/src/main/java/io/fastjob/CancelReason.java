@@ -8,6 +8,8 @@ public enum CancelReason {
     TIMEOUT,
     /** The attempt is no longer the run's current one: its result will not count. */
     SUPERSEDED,
+    /** No contact with the server for so long that the run will have been dispatched elsewhere: the result will not count. */
+    LOST,
     /** This worker is stopping, and its grace is over. */
     STOPPING
 }
