@@ -5,7 +5,9 @@
 //! A `byte[]` that is answered is null if all is well, else one byte of kind and an encoded `ErrorDetail`.
 
 mod connection;
+mod mapping;
 mod messages;
+mod newsroom;
 mod outbox;
 
 use std::sync::Arc;
@@ -122,6 +124,18 @@ pub extern "system" fn Java_io_fastjob_internal_Native_poll<'l>(
     }
 }
 
+/// A handler is about to be called.
+#[unsafe(no_mangle)]
+pub extern "system" fn Java_io_fastjob_internal_Native_entered<'l>(
+    _: EnvUnowned<'l>,
+    _: JClass<'l>,
+    handle: jlong,
+    ticket: jlong,
+) {
+    // A connection that is gone does not care.
+    let _ = attempt(|| connection(handle).map(|connection| connection.entered(ticket.cast_unsigned())));
+}
+
 /// How far an attempt is.
 #[unsafe(no_mangle)]
 pub extern "system" fn Java_io_fastjob_internal_Native_progress<'l>(
@@ -134,7 +148,8 @@ pub extern "system" fn Java_io_fastjob_internal_Native_progress<'l>(
 ) -> jbyteArray {
     answer(&mut env, |env| {
         let note = env.convert_byte_array(&note)?;
-        connection(handle)?.progress(ticket.cast_unsigned(), percent, &String::from_utf8_lossy(&note))
+        connection(handle)?.progress(ticket.cast_unsigned(), percent, &String::from_utf8_lossy(&note));
+        Ok(())
     })
 }
 
@@ -194,7 +209,7 @@ fn memory<'a>(env: &Env<'_>, buffer: &'a mut JByteBuffer<'_>) -> Result<&'a mut 
 /// Runs an entry's body; its error becomes bytes for Java, and success null.
 fn answer<'l>(env: &mut EnvUnowned<'l>, body: impl FnOnce(&mut Env<'l>) -> Result<()>) -> jbyteArray {
     let Err(error) = value(env, body) else { return std::ptr::null_mut() };
-    let bytes = connection::error_bytes(&error);
+    let bytes = mapping::error_bytes(&error);
     // Only without memory is there no array; then Java has its own exception pending.
     value(env, |env| Ok(env.byte_array_from_slice(&bytes)?.into_raw())).unwrap_or(std::ptr::null_mut())
 }

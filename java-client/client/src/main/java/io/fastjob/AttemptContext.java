@@ -61,6 +61,7 @@ final class AttemptContext implements JobContext {
             if (cancelReason != null) throw new InterruptedException("cancelled before it was started");
             inside = Thread.currentThread();
         }
+        engine.entered(ticket);
     }
 
     private void leave() {

@@ -3,6 +3,7 @@ package io.fastjob;
 import io.fastjob.internal.Frame;
 import io.fastjob.internal.Link;
 import java.nio.charset.StandardCharsets;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
@@ -29,8 +30,8 @@ final class Engine {
     private static final Logger LOG = LoggerFactory.getLogger(FastJob.class);
     private static final AtomicLong ORDINAL = new AtomicLong();
 
-    /** Beyond a grace, the native half waits 10 s for cancelled handlers, and a little for its own threads. */
-    private static final long STOP_MARGIN_MS = 15_000;
+    /** Beyond a grace, the native half waits 10 s for cancelled handlers, 5 s for acknowledgements, and its own tasks. */
+    private static final long STOP_MARGIN_MS = 30_000;
 
     private final Link link;
     private final FastJobOptions options;
@@ -114,13 +115,17 @@ final class Engine {
     void stop(Worker worker, long graceMs) {
         if (worker.beginStop()) inBackground("fastjob-stop", () -> link.workerStop(worker.number(), graceMs));
         if (!calledByHandler()) {
-            await(graceMs, () -> worker.awaitEnd(graceMs + STOP_MARGIN_MS));
+            await(graceMs, () -> worker.awaitShutdown(Duration.ofMillis(graceMs + STOP_MARGIN_MS)));
         }
     }
 
     void close(long graceMs) {
         if (closing.compareAndSet(false, true)) inBackground("fastjob-close", () -> link.close(graceMs));
         if (!calledByHandler()) await(graceMs, () -> closed.await(graceMs + STOP_MARGIN_MS, TimeUnit.MILLISECONDS));
+    }
+
+    void entered(long ticket) {
+        link.entered(ticket);
     }
 
     void progress(long ticket, int percent, String note) {
@@ -211,9 +216,7 @@ final class Engine {
         Worker worker = worker(frame.worker);
         if (frame.code != Frame.STOPPED || worker == null) return;
         workers.remove(frame.worker);
-        FastJobException cause = frame.body.length == 0 ? null : Link.error(frame.body);
-        if (cause != null) LOG.error("the worker has ended by itself: {}", cause.getMessage());
-        worker.ended(cause);
+        worker.ended();
     }
 
     @Nullable
@@ -238,7 +241,7 @@ final class Engine {
         closed.countDown();
         link.free();
         synchronized (workers) {
-            workers.values().forEach(worker -> worker.ended(null));
+            workers.values().forEach(Worker::ended);
             workers.clear();
         }
         for (Long id : calls.keySet()) {

@@ -22,7 +22,6 @@ public final class Worker {
     private final CountDownLatch stopped = new CountDownLatch(1);
     private final AtomicBoolean stopping = new AtomicBoolean();
     private volatile int number;
-    @Nullable private volatile FastJobException cause;
 
     private Worker(Engine engine, Map<String, Handler> handlers, Executor executor, @Nullable ExecutorService owned) {
         this.engine = engine;
@@ -45,11 +44,9 @@ public final class Worker {
      * Waits until the worker has stopped.
      *
      * @throws InterruptedException if the thread was interrupted
-     * @throws FastJobException if it ended by itself, as when its token was revoked
      */
     public void awaitShutdown() throws InterruptedException {
         stopped.await();
-        if (cause != null) throw cause;
     }
 
     /**
@@ -58,12 +55,9 @@ public final class Worker {
      * @param timeout how long at most
      * @return whether it has stopped
      * @throws InterruptedException if the thread was interrupted
-     * @throws FastJobException if it ended by itself, as when its token was revoked
      */
     public boolean awaitShutdown(Duration timeout) throws InterruptedException {
-        boolean over = awaitEnd(Durations.millis("timeout", timeout));
-        if (over && cause != null) throw cause;
-        return over;
+        return stopped.await(Durations.millis("timeout", timeout), TimeUnit.MILLISECONDS);
     }
 
     Map<String, Handler> handlers() {
@@ -87,14 +81,8 @@ public final class Worker {
         return stopping.compareAndSet(false, true);
     }
 
-    /** Waits as {@link #awaitShutdown(Duration)}, whatever it ended by. */
-    boolean awaitEnd(long timeoutMs) throws InterruptedException {
-        return stopped.await(timeoutMs, TimeUnit.MILLISECONDS);
-    }
-
-    /** The native side said STOPPED, or never will; {@code why} is null if it was asked to. */
-    void ended(@Nullable FastJobException why) {
-        cause = why;
+    /** The native side said STOPPED, or never will. */
+    void ended() {
         if (owned != null) owned.shutdown();
         stopped.countDown();
     }
@@ -223,7 +211,7 @@ public final class Worker {
                 engine.start(worker, WorkerWire.options(name, slots, versions, tags, labels));
                 return worker;
             } catch (RuntimeException e) {
-                worker.ended(null);
+                worker.ended();
                 throw e;
             }
         }

@@ -23,7 +23,7 @@ public final class Frame {
     /** The last frame of a handle. */
     public static final int CLOSED = 6;
 
-    /** Code of {@link #STATE}: the worker has stopped; body is empty if it was asked to, else an error as in {@link Native}. */
+    /** Code of {@link #STATE}: the worker has stopped. */
     public static final int STOPPED = 3;
 
     static final int HEADER = 16;

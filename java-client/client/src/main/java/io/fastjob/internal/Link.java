@@ -54,6 +54,11 @@ public final class Link {
         check(Native.workerStop(handle, worker, graceMs));
     }
 
+    /** Says that a handler is about to be called. */
+    public void entered(long ticket) {
+        Native.entered(handle, ticket);
+    }
+
     /** Says how far an attempt is. */
     public void progress(long ticket, int percent, byte[] note) {
         check(Native.progress(handle, ticket, percent, note));
@@ -112,13 +117,8 @@ public final class Link {
         }
     }
 
-    /** The exception in an error of the native side: one byte of kind, then an ErrorDetail. */
-    public static FastJobException error(byte[] error) {
-        return error(error[0], Arrays.copyOfRange(error, 1, error.length));
-    }
-
     private static void check(byte[] error) {
-        if (error != null) throw error(error);
+        if (error != null) throw error(error[0], Arrays.copyOfRange(error, 1, error.length));
     }
 
     private void grow(int needed) {

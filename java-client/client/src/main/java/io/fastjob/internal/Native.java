@@ -34,6 +34,9 @@ final class Native {
      */
     static native int poll(long handle, ByteBuffer buffer);
 
+    /** The handler of this attempt is about to be called. */
+    static native void entered(long handle, long ticket);
+
     /** How far the attempt is. */
     static native byte[] progress(long handle, long ticket, int percent, byte[] note);
 
