@@ -1,5 +1,7 @@
 //! What becomes of the ticks of an outage.
 
+#![expect(clippy::unwrap_used, reason = "a test that meets the unexpected should panic")]
+
 use fastjob_core::clock::Millis;
 use fastjob_core::domain::{CatchUp, CatchUpPolicy, Cron, Dialect, Trigger};
 use fastjob_core::schedule::{Judged, Missed, MissedTicks, Outage, Schedule};

@@ -1,5 +1,7 @@
 //! At which instants triggers fire, by table, against a brute-force matcher, and by property.
 
+#![expect(clippy::unwrap_used, reason = "a test that meets the unexpected should panic")]
+
 use fastjob_core::clock::Millis;
 use fastjob_core::domain::{Cron, Dialect, Trigger};
 use fastjob_core::schedule::{Schedule, ScheduleError};
@@ -387,13 +389,21 @@ fn field(min: u32, max: u32) -> impl Strategy<Value = (String, Vec<u32>)> {
     let item = prop_oneof![
         4 => (min..=max).prop_map(|a| (a.to_string(), vec![a])),
         1 => Just(("*".to_owned(), (min..=max).collect())),
-        1 => (1..=(max - min + 1)).prop_map(move |n| (format!("*/{n}"), (min..=max).filter(|v| (v - min) % n == 0).collect())),
-        1 => ((min..=max), 1..=(max - min + 1)).prop_map(move |(a, n)| (format!("{a}/{n}"), (a..=max).filter(|v| (v - a) % n == 0).collect())),
+        1 => (1..=(max - min + 1)).prop_map(move |n| (format!("*/{n}"), (min..=max).filter(|v| (v - min).is_multiple_of(n)).collect())),
+        1 => ((min..=max), 1..=(max - min + 1)).prop_map(move |(a, n)| (format!("{a}/{n}"), (a..=max).filter(|v| (v - a).is_multiple_of(n)).collect())),
         1 => ((min..=max), (min..=max)).prop_map(|(a, b)| (format!("{}-{}", a.min(b), a.max(b)), (a.min(b)..=a.max(b)).collect::<Vec<_>>())),
     ];
     prop::collection::vec(item, 1..3).prop_map(|items| {
         let text: Vec<_> = items.iter().map(|(text, _)| text.clone()).collect();
         (text.join(","), items.into_iter().flat_map(|(_, values)| values).collect())
+    })
+}
+
+/// Many values as a plain list, so that a fixed rule has ticks near every jump.
+fn list(max: u32, size: std::ops::Range<usize>) -> impl Strategy<Value = (String, Vec<u32>)> {
+    prop::sample::subsequence((0..=max).collect::<Vec<_>>(), size).prop_map(|values| {
+        let text: Vec<_> = values.iter().map(u32::to_string).collect();
+        (text.join(","), values)
     })
 }
 
@@ -420,14 +430,13 @@ fn known() -> impl Strategy<Value = Known> {
         1 => field(1, 31).prop_map(|days| (days, ("?".to_owned(), (1..=7).collect()))),
         1 => field(1, 7).prop_map(|days| (("?".to_owned(), (1..=31).collect()), days)),
     ];
-    (
-        field(0, 59),
-        field(0, 59),
-        field(0, 23),
-        days,
-        prop_oneof![Just(("*".to_owned(), (1..=12).collect())), field(1, 12)],
-    )
-        .prop_map(|(second, minute, hour, (day, weekday), month)| {
+    let clock = prop_oneof![
+        1 => (field(0, 59), field(0, 59), field(0, 23)),
+        1 => (list(59, 1..3), list(59, 2..6), list(23, 12..24)),
+    ];
+    let month = prop_oneof![3 => Just(("*".to_owned(), (1..=12).collect())), 1 => field(1, 12)];
+    (clock, days, month)
+        .prop_map(|((second, minute, hour), (day, weekday), month)| {
             let fields = [second, minute, hour, day, month, weekday];
             let text: Vec<_> = fields.iter().map(|(text, _)| text.clone()).collect();
             let interval = text[..3].iter().any(|text| text.contains(['*', '-', '/']));
@@ -469,8 +478,10 @@ fn brute_force(known: &Known, zone: &TimeZone, from: i64, to: i64) -> Vec<i64> {
     let mut ticks = Vec::new();
     let civil = |second| zone.to_datetime(Timestamp::from_second(second).unwrap());
     let seconds = |later: jiff::civil::DateTime, earlier| later.duration_since(earlier).as_secs();
-    // The furthest that the clock has shown, from well before the window.
-    let mut furthest = (from - 172_800..from).step_by(900).map(civil).max().unwrap().max(civil(from - 1));
+    // The furthest that the clock has shown: just now, or before it was last put back.
+    let jumps = zone.preceding(Timestamp::from_second(from).unwrap()).take(2);
+    let before_jumps = jumps.map(|jump| civil(jump.timestamp().as_second() - 1)).max();
+    let mut furthest = civil(from - 1).max(before_jumps.unwrap_or(civil(from - 1)));
     for second in from..to {
         let shown = civil(second);
         let mut lost_a_tick = false;

@@ -13,7 +13,6 @@ use parking_lot::Mutex;
 pub const MAX_APPS: usize = 1_000;
 
 const LATENESS: &str = "fastjob_run_lateness_seconds";
-const START_LATENESS: &str = "fastjob_run_start_lateness_seconds";
 const CREATED: &str = "fastjob_runs_created_total";
 const ENDED: &str = "fastjob_runs_ended_total";
 const WAITING: &str = "fastjob_runs_waiting";
@@ -26,7 +25,7 @@ const COMMIT_PLANS: &str = "fastjob_commit_plans";
 const SESSIONS: &str = "fastjob_sessions_connected";
 const FRAMES_IN: &str = "fastjob_frames_received_total";
 const FRAMES_OUT: &str = "fastjob_frames_sent_total";
-const RENEWAL_AGE: &str = "fastjob_lease_renewal_age_seconds";
+const RENEWAL: &str = "fastjob_lease_renewal_seconds";
 const OWNED: &str = "fastjob_shards_owned";
 const BUILD: &str = "fastjob_build_info";
 
@@ -58,11 +57,6 @@ fn describe() {
         Unit::Seconds,
         "From a run's due instant to the dispatch of its first attempt"
     );
-    describe_histogram!(
-        START_LATENESS,
-        Unit::Seconds,
-        "From a run's due instant to the start of its handler, as its worker says"
-    );
     describe_counter!(CREATED, "Runs written, by source");
     describe_counter!(ENDED, "Runs ended, by state and reason");
     describe_gauge!(WAITING, "Runs that are due and wait for a worker");
@@ -75,7 +69,7 @@ fn describe() {
     describe_gauge!(SESSIONS, "Worker sessions connected to this server");
     describe_counter!(FRAMES_IN, "Frames received from workers");
     describe_counter!(FRAMES_OUT, "Frames sent to workers");
-    describe_gauge!(RENEWAL_AGE, Unit::Seconds, "Since the last renewal of this server's lease was sent");
+    describe_histogram!(RENEWAL, Unit::Seconds, "One renewal of this server's lease");
     describe_gauge!(OWNED, "Shards this server owns");
     describe_gauge!(BUILD, "1, with the version of this server as label");
 }
@@ -103,11 +97,6 @@ impl AppLabels {
 /// A run's first attempt is dispatched `late_ms` after the run was due.
 pub fn run_dispatched(app: &Arc<str>, late_ms: i64) {
     histogram!(LATENESS, "app" => app.clone()).record(seconds(late_ms));
-}
-
-/// A run's handler was entered `late_ms` after the run was due.
-pub fn run_started(app: &Arc<str>, late_ms: i64) {
-    histogram!(START_LATENESS, "app" => app.clone()).record(seconds(late_ms));
 }
 
 /// Runs were written; `source` as in their JSON.
@@ -171,9 +160,9 @@ pub fn frames_sent(count: u64) {
     counter!(FRAMES_OUT).increment(count);
 }
 
-/// How old the last renewal of the lease is.
-pub fn renewal_age(age: std::time::Duration) {
-    gauge!(RENEWAL_AGE).set(age);
+/// A renewal of the lease took this long.
+pub fn renewal_took(duration: std::time::Duration) {
+    histogram!(RENEWAL).record(duration);
 }
 
 /// How many shards the server owns.
@@ -204,7 +193,6 @@ pub(crate) mod tests {
         let text = rendered(|| {
             let app = AppLabels::default().label("demo");
             run_dispatched(&app, 3);
-            run_started(&app, -5);
             run_ended(&app, "failed", "timeout");
             shard_open_runs(&app, 0, OpenRuns { waiting: 2, ..OpenRuns::default() });
             commit(std::time::Duration::from_millis(2), 3, 40);
@@ -214,7 +202,6 @@ pub(crate) mod tests {
             "# TYPE fastjob_run_lateness_seconds histogram",
             "fastjob_run_lateness_seconds_bucket{app=\"demo\",le=\"0.0025\"} 0",
             "fastjob_run_lateness_seconds_bucket{app=\"demo\",le=\"0.005\"} 1",
-            "fastjob_run_start_lateness_seconds_bucket{app=\"demo\",le=\"0.0005\"} 1",
             "fastjob_runs_ended_total{app=\"demo\",state=\"failed\",reason=\"timeout\"} 1",
             "fastjob_runs_waiting{app=\"demo\",shard=\"0\"} 2",
             "fastjob_commit_rows_bucket{le=\"50\"} 1",

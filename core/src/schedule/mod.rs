@@ -26,6 +26,10 @@ use zone::Zoned;
 pub struct Schedule(Arc<Rule>);
 
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "each lives on the heap by itself, and most jobs have the largest"
+)]
 enum Rule {
     Cron(Zoned),
     FixedRate(Grid),

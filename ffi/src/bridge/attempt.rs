@@ -2,40 +2,33 @@
 
 use std::sync::Arc;
 
-use fastjob_core::domain::{Failure, Name, Payload};
-use fastjob_core::worker::Context;
+use fastjob_core::domain::{Failure, Payload};
+use fastjob_core::worker::{self as core, Completion, HandlerError, Taker};
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
 
 use crate::status::{Error, Result, Status};
 
 /// One execution of a run, from the moment it was taken. Complete it, or drop it: then it fails.
 pub struct Attempt {
-    context: Context,
+    core: Arc<core::Attempt>,
+    taker: Arc<Taker>,
     run_id: String,
-    taker: Taker,
+    completed_by: CompletedBy,
     said: Mutex<Said>,
 }
 
-/// Who takes the attempts of a handler, and so completes them.
+/// Who says how an attempt ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Taker {
-    /// A thread of the pool, which completes it with what the callback answers.
+pub(super) enum CompletedBy {
+    /// The thread that runs it as a callback, by what that answers.
     Pool,
-    /// Whoever polls.
-    Poll,
+    /// Whoever polled it or was told of it.
+    Caller,
 }
 
-/// How an attempt ended, for the worker.
-#[derive(Debug)]
-pub(super) enum Verdict {
-    Succeeded(Payload),
-    Failed { failure: Failure, give_up: bool, retry_after_ms: Option<i64> },
-}
-
+#[derive(Default)]
 struct Said {
-    /// Gone once the attempt is completed.
-    reply: Option<oneshot::Sender<Verdict>>,
+    completed: bool,
     result: Payload,
     failure: Option<Failure>,
     give_up: bool,
@@ -48,17 +41,9 @@ impl Attempt {
     /// The most characters of a progress note.
     pub const MAX_NOTE_CHARS: usize = 1_024;
 
-    pub(super) fn new(context: Context, taker: Taker) -> (Arc<Self>, oneshot::Receiver<Verdict>) {
-        let (reply, verdict) = oneshot::channel();
-        let said = Said {
-            reply: Some(reply),
-            result: Payload::default(),
-            failure: None,
-            give_up: false,
-            retry_after_ms: None,
-        };
-        let run_id = context.run().to_string();
-        (Arc::new(Self { context, run_id, taker, said: Mutex::new(said) }), verdict)
+    pub(super) fn new(core: Arc<core::Attempt>, taker: Arc<Taker>, completed_by: CompletedBy) -> Arc<Self> {
+        let run_id = core.key.run.to_string();
+        Arc::new(Self { core, taker, run_id, completed_by, said: Mutex::default() })
     }
 
     /// The run's id as a UUID.
@@ -68,66 +53,57 @@ impl Attempt {
 
     /// Name of the job.
     pub fn job(&self) -> &str {
-        self.context.job().as_str()
+        &self.core.job
     }
 
     /// Name of the handler.
     pub fn handler(&self) -> &str {
-        self.handler_name().as_str()
-    }
-
-    pub(super) fn handler_name(&self) -> &Name {
-        self.context.handler()
+        &self.core.handler
     }
 
     /// The parameters.
     pub fn params(&self) -> &Payload {
-        self.context.params()
+        self.core.params.payload()
     }
 
     /// What names the run's effect in each of its attempts.
     pub fn idempotency_key(&self) -> &str {
-        self.context.idempotency_key()
+        &self.core.idempotency_key
     }
 
     /// The instant that the schedule produced, if one did.
     pub fn tick_ms(&self) -> Option<i64> {
-        self.context.tick().map(|tick| tick.get())
+        self.core.tick.map(|tick| tick.get())
     }
 
     /// The tick before it.
     pub fn previous_tick_ms(&self) -> Option<i64> {
-        self.context.previous_tick().map(|tick| tick.get())
+        self.core.previous_tick.map(|tick| tick.get())
     }
 
     /// When the run was due.
     pub fn due_ms(&self) -> i64 {
-        self.context.due().get()
+        self.core.due.get()
     }
 
     /// 1 for the run's first attempt.
     pub fn number(&self) -> u32 {
-        self.context.attempt()
+        self.core.key.attempt
     }
 
     /// How many attempts that end in error the run may have.
     pub fn max_attempts(&self) -> u32 {
-        self.context.max_attempts()
+        self.core.max_attempts
     }
 
     /// The fencing number of the server that sent it.
     pub fn epoch(&self) -> i64 {
-        self.context.epoch().0
+        self.core.epoch.0
     }
 
     /// True once it should end soon.
     pub fn is_cancelled(&self) -> bool {
-        self.context.is_cancelled()
-    }
-
-    /// True once it is completed, or nobody waits for its end any more.
-    pub(super) fn is_over(&self) -> bool {
-        self.said.lock().reply.as_ref().is_none_or(oneshot::Sender::is_closed)
+        self.core.is_cancelled()
     }
 
     /// Says how far it is: 0 to 100, and a note of at most [`Attempt::MAX_NOTE_CHARS`]. Never waits.
@@ -143,7 +119,7 @@ impl Attempt {
                 format_args!("has {chars} characters: at most {most} are allowed"),
             ));
         }
-        self.context.progress(percent, note);
+        self.taker.progress(&self.core.key, percent, note);
         Ok(())
     }
 
@@ -189,7 +165,7 @@ impl Attempt {
     /// Lets go of an attempt that was polled; it fails unless it was completed. [`Status::STATE`] if it runs as a callback.
     pub fn abandon_polled(&self) -> Result<()> {
         self.must_be_polled("freed when the handler returns")?;
-        self.said.lock().reply = None;
+        self.abandon();
         Ok(())
     }
 
@@ -199,37 +175,55 @@ impl Attempt {
     }
 
     fn must_be_polled(&self, instead: &str) -> Result<()> {
-        match self.taker {
-            Taker::Poll => Ok(()),
-            Taker::Pool => Err(Error::new(Status::STATE, format!("the attempt of a handler is {instead}"))),
+        match self.completed_by {
+            CompletedBy::Caller => Ok(()),
+            CompletedBy::Pool => {
+                Err(Error::new(Status::STATE, format!("the attempt of a handler is {instead}")))
+            }
         }
     }
 
     fn say(&self, change: impl FnOnce(&mut Said)) -> Result<()> {
         let mut said = self.said.lock();
-        if said.reply.is_none() {
+        if said.completed {
             return Err(completed());
         }
         change(&mut said);
         Ok(())
     }
 
+    fn abandon(&self) {
+        let mut said = self.said.lock();
+        if !said.completed {
+            said.failure = Some(Failure::new("abandoned", "the attempt was let go without an end", ""));
+            drop(said);
+            self.end(Status::FAILED.0);
+        }
+    }
+
     /// False if it had ended before.
     fn end(&self, status: i32) -> bool {
         let mut said = self.said.lock();
-        let Some(reply) = said.reply.take() else { return false };
-        let verdict = said.verdict(status);
+        if std::mem::replace(&mut said.completed, true) {
+            return false;
+        }
+        let completion = said.completion(status);
         drop(said);
-        // Nobody waits for it any more when its grace has passed or it was superseded.
-        let _ = reply.send(verdict);
+        self.taker.complete(&self.core.key, completion);
         true
     }
 }
 
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.abandon();
+    }
+}
+
 impl Said {
-    fn verdict(&mut self, status: i32) -> Verdict {
+    fn completion(&mut self, status: i32) -> Completion {
         if status == Status::OK.0 {
-            return Verdict::Succeeded(std::mem::take(&mut self.result));
+            return Completion::Succeeded(std::mem::take(&mut self.result));
         }
         let mut failure = self.failure.take().unwrap_or_else(|| {
             let text = Status(status).text().to_string_lossy();
@@ -238,7 +232,10 @@ impl Said {
         if failure.class.is_empty() {
             failure.class = Status(status).code().into();
         }
-        Verdict::Failed { failure, give_up: self.give_up, retry_after_ms: self.retry_after_ms }
+        let mut error = HandlerError::from(failure);
+        error.give_up = self.give_up;
+        error.retry_after_ms = self.retry_after_ms;
+        Completion::Failed(error)
     }
 }
 

@@ -183,18 +183,19 @@ impl Client {
     fn stop_workers(&self) {
         let workers = std::mem::take(&mut *self.workers.lock());
         let workers: Vec<_> = workers.iter().filter_map(Adopted::upgrade).collect();
-        let running = workers.iter().filter_map(|worker| Some((worker, worker.give_up_link()?)));
+        let running = workers.iter().filter_map(|worker| Some((worker, worker.give_up()?)));
         let running: Vec<_> = running.collect();
         // What is not done in time is left: the servers find out by themselves.
         let _ = self.runtime.wait(async {
             let stops = async {
-                for (_, link) in &running {
-                    link.kill().await;
+                for (_, taker) in &running {
+                    let _ = taker.stop(Duration::ZERO).await;
                 }
             };
             Ok(tokio::time::timeout(Self::STOP_WITHIN, stops).await)
         });
-        for (worker, _) in running {
+        for (worker, taker) in running {
+            taker.abandon();
             worker.killed();
         }
     }

@@ -1,87 +1,87 @@
-//! Where core's worker and the threads that block meet: each attempt becomes a future that hands it over and waits for its
-//! verdict.
+//! Where the bridge meets core's worker: it is started here, and here its events become news for a listener.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use fastjob_core::domain::{Failure, Name, Payload};
-use fastjob_core::worker::{self as core, Context, HandlerError};
+use fastjob_core::worker::{AttemptKey, Event, Taker, Worker};
 
-use super::attempt::{Attempt, Taker, Verdict};
+use super::attempt::{Attempt, CompletedBy};
 use super::client::Client;
-use super::worker::Worker;
-use crate::status::{Error, Result};
+use super::worker::{Listener, News, WorkerOptions};
+use crate::status::Result;
 
-/// A running worker of core.
-pub(super) struct Link {
-    core: Arc<core::Worker>,
-}
+/// How often a worker whose handlers run on threads of their own, or of the caller's, says that its process lives.
+const ALIVE_EVERY: Duration = Duration::from_millis(500);
+/// Attempts that a listener may have let go, for each slot, before they are forgotten here.
+const FORGET_PER_SLOT: usize = 2;
 
-/// Starts a worker of core whose attempts go to `worker`.
-pub(super) fn start(client: &Client, worker: &Arc<Worker>, takers: Vec<(Name, Taker)>) -> Result<Link> {
-    let options = worker.options();
-    let mut builder = core::Worker::builder(client.core()).slots(options.slots);
-    builder = builder.sdk(options.sdk.as_deref().unwrap_or(concat!("c/", env!("CARGO_PKG_VERSION"))));
+/// Starts a worker for these handlers. It waits for no server.
+pub(super) fn start(client: &Client, options: &WorkerOptions, handlers: Vec<String>) -> Result<Arc<Taker>> {
+    let sdk = options.sdk.as_deref().unwrap_or(concat!("c/", env!("CARGO_PKG_VERSION")));
+    let mut builder =
+        Worker::builder(client.core()).slots(options.slots).sdk(sdk).start_within(Duration::ZERO);
     if let Some(name) = &options.name {
         builder = builder.name(name);
     }
-    for (name, taker) in takers {
-        let worker = Arc::downgrade(worker);
-        builder = builder.handler(name.as_str(), move |context| run(worker.clone(), taker, context));
-    }
-    let core = Arc::new(client.wait(builder.start())?);
-    watch(client, Arc::downgrade(worker), core.clone());
-    Ok(Link { core })
+    Ok(Arc::new(client.wait(builder.start_pull(handlers))?))
 }
 
-impl Link {
-    /// Stops it: nothing more is taken, what runs has `grace` to end and then `cancel_grace` to give way.
-    pub(super) fn stop(&self, client: &Client, grace: Duration) -> Result<()> {
-        client.wait(self.core.stop(grace))
-    }
-
-    /// As a stop without grace, for a caller that waits by itself.
-    pub(super) async fn kill(&self) {
-        // The worker ends all the same.
-        let _ = self.core.stop(Duration::ZERO).await;
-    }
-}
-
-/// Tells the worker when core's has ended by itself.
-fn watch(client: &Client, worker: Weak<Worker>, core: Arc<core::Worker>) {
-    let ended = async move { core.stopped().await.map_err(Error::from) };
-    client.submit(ended, move |cause| {
-        if let Some(worker) = worker.upgrade() {
-            worker.ended(cause);
+/// Proves that the process lives, until the worker is gone or its client closed.
+pub(super) fn keep_alive(client: &Client, taker: &Arc<Taker>) {
+    let taker = Arc::downgrade(taker);
+    let beats = async move {
+        while let Some(taker) = Weak::upgrade(&taker) {
+            taker.alive();
+            drop(taker);
+            tokio::time::sleep(ALIVE_EVERY).await;
         }
-    });
-}
-
-/// One attempt: handed over, told of its cancel, and settled by the verdict.
-async fn run(
-    worker: Weak<Worker>,
-    taker: Taker,
-    context: Context,
-) -> std::result::Result<Payload, HandlerError> {
-    let Some(worker) = worker.upgrade() else { return Err(abandoned("the worker is gone")) };
-    let (attempt, mut verdict) = Attempt::new(context.clone(), taker);
-    worker.take(attempt.clone(), taker);
-    let verdict = tokio::select! {
-        verdict = &mut verdict => verdict,
-        () = context.cancelled() => {
-            worker.cancel(attempt, taker);
-            verdict.await
-        }
+        Ok(())
     };
-    match verdict {
-        Ok(Verdict::Succeeded(result)) => Ok(result),
-        Ok(Verdict::Failed { failure, give_up, retry_after_ms }) => {
-            Err(HandlerError { failure, give_up, retry_after_ms })
-        }
-        Err(_) => Err(abandoned("the attempt was let go without an end")),
-    }
+    client.submit(beats, |_| {});
 }
 
-fn abandoned(message: &str) -> HandlerError {
-    HandlerError { failure: Failure::new("abandoned", message, ""), give_up: false, retry_after_ms: None }
+/// Tells the listener of each attempt and cancel, until the worker stops.
+pub(super) fn tell(client: &Client, taker: Arc<Taker>, slots: usize, listener: Arc<Listener>) {
+    let telling = async move {
+        let mut told = Told { slots, by_key: HashMap::new() };
+        while let Some(event) = taker.next().await {
+            match event {
+                Event::Dispatch(attempt) => {
+                    taker.entered(&attempt.key);
+                    let key = attempt.key;
+                    let attempt = Attempt::new(attempt, taker.clone(), CompletedBy::Caller);
+                    told.insert(key, &attempt);
+                    listener(News::Taken(attempt));
+                }
+                Event::Cancel { key, .. } => {
+                    if let Some(attempt) = told.get(&key) {
+                        listener(News::Cancelled(attempt));
+                    }
+                }
+                _ => break,
+            }
+        }
+        Ok(())
+    };
+    client.submit(telling, |_| {});
+}
+
+/// The attempts that a listener was told of and still holds.
+struct Told {
+    slots: usize,
+    by_key: HashMap<AttemptKey, Weak<Attempt>>,
+}
+
+impl Told {
+    fn insert(&mut self, key: AttemptKey, attempt: &Arc<Attempt>) {
+        if self.by_key.len() >= self.slots * FORGET_PER_SLOT {
+            self.by_key.retain(|_, attempt| attempt.strong_count() > 0);
+        }
+        self.by_key.insert(key, Arc::downgrade(attempt));
+    }
+
+    fn get(&self, key: &AttemptKey) -> Option<Arc<Attempt>> {
+        self.by_key.get(key).and_then(Weak::upgrade)
+    }
 }

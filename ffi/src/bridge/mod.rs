@@ -8,7 +8,6 @@ pub mod encoding;
 mod job;
 mod link;
 mod pool;
-mod queue;
 mod run;
 mod runtime;
 mod tap;
@@ -18,10 +17,9 @@ pub use attempt::Attempt;
 pub use client::{Client, ClientOptions};
 pub use job::{JobOptions, JobTrigger, Put, TriggerOptions, TriggerWhen};
 pub use pool::Callback;
-pub use queue::Polled;
 pub use run::Run;
 pub use tap::Sink;
-pub use worker::{Listener, News, Worker, WorkerOptions};
+pub use worker::{Listener, News, Polled, Worker, WorkerOptions};
 
 use crate::handle::{Kind, Registry};
 

@@ -11,18 +11,17 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use fastjob_core::clock::{Clock, SystemClock};
-use fastjob_core::domain::Name;
+use fastjob_core::worker::{Event, Taker};
 use parking_lot::{Condvar, Mutex};
 
-use super::attempt::Attempt;
-use super::queue::{Polled, Queue};
+use super::attempt::{Attempt, CompletedBy};
 use crate::status::Status;
 
 /// Runs one attempt and answers the status it ended with.
 pub type Callback = Box<dyn Fn(Arc<Attempt>) -> i32 + Send + Sync>;
 
 /// What runs the attempts of each handler.
-pub(super) type Callbacks = HashMap<Name, Callback>;
+pub(super) type Callbacks = HashMap<String, Callback>;
 
 /// The threads of one worker.
 pub(super) struct Pool {
@@ -73,20 +72,20 @@ impl Owner {
 }
 
 impl Pool {
-    /// Starts `size` threads that take attempts from `queue` until it is closed and empty.
+    /// Starts `size` threads that take attempts until the worker has stopped.
     pub(super) fn start(
         size: usize,
         owner: Owner,
-        queue: &Arc<Queue>,
+        taker: &Arc<Taker>,
         callbacks: Callbacks,
     ) -> io::Result<Self> {
         let callbacks = Arc::new(callbacks);
         let pool = Self { threads: Mutex::default(), running: Arc::default() };
         for number in 1..=size {
-            match pool.thread(number, owner, queue.clone(), callbacks.clone()) {
+            match pool.thread(number, owner, taker.clone(), callbacks.clone()) {
                 Ok(thread) => pool.threads.lock().push(thread),
                 Err(error) => {
-                    queue.close();
+                    taker.abandon();
                     pool.join(Duration::MAX);
                     return Err(error);
                 }
@@ -95,7 +94,7 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Waits until all threads have ended, which they do once their queue is closed and their handlers have returned.
+    /// Waits until all threads have ended, which they do once their worker has stopped and their handlers have returned.
     /// Answers how many have not within `timeout`: they go on alone.
     pub(super) fn join(&self, timeout: Duration) -> usize {
         let until = SystemClock.elapsed().saturating_add(timeout);
@@ -119,15 +118,13 @@ impl Pool {
         &self,
         number: usize,
         owner: Owner,
-        queue: Arc<Queue>,
+        taker: Arc<Taker>,
         callbacks: Arc<Callbacks>,
     ) -> io::Result<JoinHandle<()>> {
         let counted = Counted::new(self.running.clone());
         thread::Builder::new().name(format!("fastjob-{number}")).stack_size(STACK_BYTES).spawn(move || {
             OWNER.set(Some(owner));
-            while let Polled::Attempt(attempt) = queue.poll(None) {
-                run(&callbacks, attempt);
-            }
+            serve(&taker, &callbacks);
             // Before the count: when a join comes back, what the callbacks own is gone.
             drop(callbacks);
             drop(counted);
@@ -149,10 +146,28 @@ impl Drop for Counted {
     }
 }
 
-fn run(callbacks: &Callbacks, attempt: Arc<Attempt>) {
-    let Some(callback) = callbacks.get(attempt.handler_name()) else {
-        return attempt.complete(Status::INTERNAL.0);
+/// Runs attempts one after the other until the worker has stopped.
+fn serve(taker: &Arc<Taker>, callbacks: &Callbacks) {
+    loop {
+        for event in taker.take(1, Duration::MAX) {
+            match event {
+                Event::Dispatch(attempt) => {
+                    taker.entered(&attempt.key);
+                    run(callbacks, &Attempt::new(attempt, taker.clone(), CompletedBy::Pool));
+                }
+                Event::Closed => return,
+                // A handler asks its attempt whether it is cancelled.
+                _ => {}
+            }
+        }
+    }
+}
+
+fn run(callbacks: &Callbacks, attempt: &Arc<Attempt>) {
+    let status = match callbacks.get(attempt.handler()) {
+        Some(callback) => catch_unwind(AssertUnwindSafe(|| callback(attempt.clone()))),
+        // The worker offered no such handler.
+        None => Ok(Status::NOT_FOUND.0),
     };
-    let status = catch_unwind(AssertUnwindSafe(|| callback(attempt.clone())));
     attempt.complete(status.unwrap_or(Status::INTERNAL.0));
 }

@@ -2,17 +2,19 @@
 //! block, and brought back.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use fastjob_core::domain::Name;
+use fastjob_core::clock::{Clock, SystemClock};
+use fastjob_core::domain::{Name, WorkerProfile};
+use fastjob_core::worker::{Event, Taker};
 use parking_lot::{Condvar, Mutex};
 
-use super::attempt::{Attempt, Taker};
+use super::attempt::{Attempt, CompletedBy};
 use super::client::Client;
-use super::link::{self, Link};
+use super::link;
 use super::pool::{Callback, Callbacks, Owner, Pool, Serial};
-use super::queue::{Polled, Queue};
 use crate::status::{Error, Result, Status};
 
 /// A worker of a client, from its making over one start to one stop.
@@ -20,14 +22,27 @@ pub struct Worker {
     serial: Serial,
     client: Arc<Client>,
     options: WorkerOptions,
-    /// For those who poll.
-    polled: Arc<Queue>,
-    /// For the threads of the pool.
-    called: Arc<Queue>,
+    listener: OnceLock<Arc<Listener>>,
+    /// Core's worker, from the start on.
+    taker: OnceLock<Arc<Taker>>,
     pool: OnceLock<Pool>,
-    listener: OnceLock<Listener>,
+    /// A wake that no poll has seen yet.
+    woken: AtomicBool,
     phase: Mutex<Phase>,
     changed: Condvar,
+}
+
+/// What a poll comes back with.
+#[derive(Debug)]
+pub enum Polled {
+    /// An attempt to run.
+    Attempt(Arc<Attempt>),
+    /// The time passed.
+    Nothing,
+    /// Somebody called wake.
+    Woken,
+    /// The worker has stopped.
+    Closed,
 }
 
 /// How a worker is.
@@ -48,35 +63,42 @@ pub enum News {
     Taken(Arc<Attempt>),
     /// An attempt that was taken before should end: its cancel or timeout came.
     Cancelled(Arc<Attempt>),
-    /// The worker has stopped, as it was asked to or for this cause. The last news.
+    /// The worker has stopped, as it was asked to or because its client was closed.
     Ended(Result<()>),
 }
 
 /// Hears of the attempts of the handlers without a callback, in place of polls. It is called on the runtime's threads, or
-/// on that which stops the worker, and must not block.
+/// on that which stops the worker, and must not block. Whoever listens proves that he is alive by [`Worker::alive`].
 pub type Listener = Box<dyn Fn(News) + Send + Sync>;
 
 enum Phase {
-    /// Not started: which handlers it has, and what runs them (`None`: polls do).
-    New(HashMap<Name, Option<Callback>>),
-    Running(Link),
+    /// Not started: which handlers it has, and what runs them.
+    New(Handlers),
+    Running,
     /// A thread is stopping it.
     Stopping,
     /// Over: as it was asked to, or the cause.
     Stopped(Result<()>),
 }
 
+/// The handlers of a worker are all of one sort, so that its threads and its polls do not take each other's attempts.
+enum Handlers {
+    None,
+    Polled(Vec<String>),
+    Called(Callbacks),
+}
+
 impl Worker {
     /// The slots of a worker that names none.
     pub const DEFAULT_SLOTS: u32 = 8;
-    /// The most slots: of a worker whose handlers are all polled.
-    pub const MAX_SLOTS: u32 = fastjob_core::domain::WorkerProfile::MAX_SLOTS;
+    /// The most slots: of a worker whose handlers are polled.
+    pub const MAX_SLOTS: u32 = WorkerProfile::MAX_SLOTS;
     /// The most slots of a worker with callbacks: each has a thread.
     pub const MAX_THREADS: u32 = 1_024;
     /// The longest grace of a stop: 24 h.
     pub const MAX_GRACE_MS: i64 = 86_400_000;
-    /// How long a cancelled handler may take to return before a stop leaves it alone.
-    pub const CANCEL_GRACE: Duration = Duration::from_secs(10);
+    /// How long a stop waits for the threads whose handlers have returned.
+    const JOIN_WITHIN: Duration = Duration::from_secs(1);
 
     /// A worker without handlers.
     pub fn new(client: &Arc<Client>, options: WorkerOptions) -> Result<Arc<Self>> {
@@ -90,84 +112,109 @@ impl Worker {
             serial: Serial::next(),
             client: client.clone(),
             options: WorkerOptions { slots, ..options },
-            polled: Arc::default(),
-            called: Arc::default(),
-            pool: OnceLock::new(),
             listener: OnceLock::new(),
-            phase: Mutex::new(Phase::New(HashMap::new())),
+            taker: OnceLock::new(),
+            pool: OnceLock::new(),
+            woken: AtomicBool::new(false),
+            phase: Mutex::new(Phase::New(Handlers::None)),
             changed: Condvar::new(),
         });
         client.adopt(&worker);
         Ok(worker)
     }
 
-    /// Gives it a handler; without a callback its attempts are polled. [`Status::STATE`] once it was started, or if it has
-    /// a handler of that name.
+    /// Gives it a handler; without a callback its attempts are polled, which holds for all handlers of a worker or for
+    /// none. [`Status::STATE`] if it does not fit those that it has, or the worker was started.
     pub fn handle(&self, name: &str, callback: Option<Callback>) -> Result<()> {
         let name = Name::parse(name).map_err(|error| Error::argument("name", error))?;
         let mut phase = self.phase.lock();
         let Phase::New(handlers) = &mut *phase else {
             return Err(Error::new(Status::STATE, "handlers are given before the worker is started"));
         };
-        if handlers.contains_key(&name) {
-            return Err(Error::new(Status::STATE, format!("the worker has a handler {name:?} already")));
-        }
-        handlers.insert(name, callback);
-        Ok(())
+        handlers.add(name.as_str(), callback)
     }
 
     /// Lets a listener hear what would else be polled; before the start, once.
     pub fn listen(&self, listener: Listener) -> Result<()> {
-        self.listener
-            .set(listener)
-            .map_err(|_| Error::new(Status::STATE, "the worker has a listener already"))
+        let set = self.listener.set(Arc::new(listener));
+        set.map_err(|_| Error::new(Status::STATE, "the worker has a listener already"))
     }
 
     /// Starts taking runs; does not wait for a server.
-    pub fn start(self: &Arc<Self>) -> Result<()> {
+    pub fn start(&self) -> Result<()> {
         self.client.must_be_open()?;
         let mut phase = self.phase.lock();
         let Phase::New(handlers) = &mut *phase else {
             return Err(Error::new(Status::STATE, "the worker was started before"));
         };
-        if handlers.is_empty() {
-            return Err(Error::new(Status::STATE, "the worker has no handler: give it one first"));
-        }
-        let (called, polled): (Vec<_>, Vec<_>) =
-            std::mem::take(handlers).into_iter().partition(|(_, callback)| callback.is_some());
-        let takers = polled.iter().map(|(name, _)| (name.clone(), Taker::Poll));
-        let takers = takers.chain(called.iter().map(|(name, _)| (name.clone(), Taker::Pool))).collect();
-        let callbacks = called.into_iter().filter_map(|(name, callback)| Some((name, callback?))).collect();
+        handlers.must_fit(self.options.slots)?;
+        let handlers = std::mem::replace(handlers, Handlers::None);
         // From here on a failure leaves a worker that is over: its handlers are gone.
         *phase = Phase::Stopped(Err(Error::new(Status::CLOSED, "the worker failed to start")));
-        self.start_pool(callbacks)?;
-        *phase = Phase::Running(link::start(&self.client, self, takers)?);
+        let taker = link::start(&self.client, &self.options, handlers.names())?;
+        self.serve(handlers, &taker)?;
+        // Only one start comes so far.
+        let _ = self.taker.set(taker);
+        *phase = Phase::Running;
         Ok(())
     }
 
     /// The next attempt of the handlers without a callback, waiting at most `timeout_ms`; negative: without end.
     pub fn poll(&self, timeout_ms: i64) -> Result<Polled> {
-        self.must_be_started()?;
-        Ok(self.polled.poll(timeout(timeout_ms)))
+        let taker = self.taker.get().ok_or_else(not_started)?;
+        if self.pool.get().is_some() {
+            return Err(Error::new(
+                Status::STATE,
+                "the worker's handlers are functions: nothing is left to poll",
+            ));
+        }
+        let timeout = u64::try_from(timeout_ms).map_or(Duration::MAX, Duration::from_millis);
+        let until = SystemClock.elapsed().saturating_add(timeout);
+        loop {
+            if self.woken.swap(false, Ordering::AcqRel) {
+                return Ok(Polled::Woken);
+            }
+            let left = until.saturating_sub(SystemClock.elapsed());
+            match taker.take(1, left).pop() {
+                Some(Event::Dispatch(attempt)) => {
+                    taker.entered(&attempt.key);
+                    return Ok(Polled::Attempt(Attempt::new(attempt, taker.clone(), CompletedBy::Caller)));
+                }
+                Some(Event::Closed) => return Ok(Polled::Closed),
+                // Those who poll ask the attempt whether it is cancelled.
+                Some(_) => {}
+                None if left.is_zero() => return Ok(Polled::Nothing),
+                None => {}
+            }
+        }
     }
 
     /// Makes one poll come back.
     pub fn wake(&self) -> Result<()> {
-        self.polled.wake();
+        self.woken.store(true, Ordering::Release);
+        if let Some(taker) = self.taker.get() {
+            taker.wake();
+        }
         Ok(())
     }
 
-    /// Takes nothing more, lets what runs go on for `grace_ms`, cancels the rest, waits [`Worker::CANCEL_GRACE`] for it.
-    /// [`Status::TIMEOUT`] if a callback still runs then.
+    /// Proves that the side of the listener is alive; at least each second.
+    pub fn alive(&self) {
+        if let Some(taker) = self.taker.get() {
+            taker.alive();
+        }
+    }
+
+    /// Takes nothing more, lets what runs go on for `grace_ms`, cancels the rest and gives it up to 10 s, sends what is
+    /// unsent. [`Status::TIMEOUT`] if a handler still runs then, [`Status::UNAVAILABLE`] if something could not be sent.
     pub fn stop(&self, grace_ms: i64) -> Result<()> {
         if !(0..=Self::MAX_GRACE_MS).contains(&grace_ms) {
             let most = Self::MAX_GRACE_MS;
             return Err(Error::argument("grace_ms", format_args!("is {grace_ms}: give 0 to {most} (24 h)")));
         }
         self.must_not_be_own("fj_worker_stop")?;
-        let grace = Duration::from_millis(grace_ms.unsigned_abs());
-        match self.take_link()? {
-            Some(link) => self.finish(&link, grace),
+        match self.begin_stop()? {
+            Some(taker) => self.finish(&taker, Duration::from_millis(grace_ms.unsigned_abs())),
             None => self.await_stopped(),
         }
     }
@@ -180,29 +227,24 @@ impl Worker {
             match &*phase {
                 Phase::New(_) => return Err(not_started()),
                 Phase::Stopped(cause) => return cause.clone(),
-                Phase::Running(_) | Phase::Stopping => self.changed.wait(&mut phase),
+                Phase::Running | Phase::Stopping => self.changed.wait(&mut phase),
             }
         }
     }
 
-    /// Ends it in whatever phase it is; for the free of its handle.
+    /// Ends it in whatever phase it is; for the free of its handle. A handler that does not return is left alone.
     pub fn end(&self) -> Result<()> {
         self.must_not_be_own("fj_worker_free")?;
         self.forget_handlers();
-        match self.stop(0) {
-            Err(error) if error.status == Status::DEADLOCK => Err(error),
-            // It ends here all the same, with its handlers left alone.
-            Err(error) if error.status == Status::TIMEOUT => Ok(()),
-            _ => {
-                self.join_pool(Self::CANCEL_GRACE);
-                Ok(())
-            }
-        }
+        // What it ended with is for whoever stops or joins it.
+        let _ = self.stop(0);
+        self.join_pool();
+        Ok(())
     }
 
-    /// Its link, if it runs, for its client to stop it by; then [`Worker::killed`] has to be told.
-    pub(super) fn give_up_link(&self) -> Option<Link> {
-        self.take_link().unwrap_or_default()
+    /// What stops it, if it runs, for its client; then [`Worker::killed`] has to be told.
+    pub(super) fn give_up(&self) -> Option<Arc<Taker>> {
+        self.begin_stop().unwrap_or_default()
     }
 
     /// Its client has stopped it, and does not wait for its handlers.
@@ -210,66 +252,36 @@ impl Worker {
         self.stopped(Err(Error::new(Status::CLOSED, "the client was closed")));
     }
 
-    /// The worker ended by itself.
-    pub(super) fn ended(&self, cause: Result<()>) {
-        let link = self.take_link();
-        if matches!(link, Ok(Some(_))) {
-            self.stopped(cause);
+    fn serve(&self, handlers: Handlers, taker: &Arc<Taker>) -> Result<()> {
+        let slots = self.options.slots as usize;
+        match (handlers, self.listener.get()) {
+            (Handlers::Called(callbacks), _) => {
+                let pool = Pool::start(slots, self.owner(), taker, callbacks).map_err(|error| {
+                    Error::new(Status::INTERNAL, format!("failed to start {slots} threads: {error}"))
+                })?;
+                // Only one start comes so far.
+                let _ = self.pool.set(pool);
+                link::keep_alive(&self.client, taker);
+            }
+            (_, Some(listener)) => link::tell(&self.client, taker.clone(), slots, listener.clone()),
+            (_, None) => link::keep_alive(&self.client, taker),
         }
-    }
-
-    /// Hands an attempt to whoever takes it.
-    pub(super) fn take(&self, attempt: Arc<Attempt>, taker: Taker) {
-        match (taker, self.listener.get()) {
-            (Taker::Poll, Some(listener)) => listener(News::Taken(attempt)),
-            (Taker::Poll, None) => self.polled.push(attempt),
-            (Taker::Pool, _) => self.called.push(attempt),
-        }
-    }
-
-    /// Tells whoever took it that it should end; those without a listener ask the attempt.
-    pub(super) fn cancel(&self, attempt: Arc<Attempt>, taker: Taker) {
-        if let (Taker::Poll, Some(listener)) = (taker, self.listener.get()) {
-            listener(News::Cancelled(attempt));
-        }
-    }
-
-    pub(super) const fn options(&self) -> &WorkerOptions {
-        &self.options
-    }
-
-    fn start_pool(&self, callbacks: Callbacks) -> Result<()> {
-        if callbacks.is_empty() {
-            return Ok(());
-        }
-        let slots = self.options.slots;
-        if slots > Self::MAX_THREADS {
-            let most = Self::MAX_THREADS;
-            let fault = format!("is {slots}: a worker with callbacks has a thread for each, at most {most}");
-            return Err(Error::argument("config.slots", fault));
-        }
-        let pool = Pool::start(slots as usize, self.owner(), &self.called, callbacks).map_err(|error| {
-            Error::new(Status::INTERNAL, format!("failed to start {slots} threads: {error}"))
-        })?;
-        // Only one start comes so far.
-        let _ = self.pool.set(pool);
         Ok(())
     }
 
-    fn finish(&self, link: &Link, grace: Duration) -> Result<()> {
-        let sent = link.stop(&self.client, grace);
+    fn finish(&self, taker: &Taker, grace: Duration) -> Result<()> {
+        let sent = self.client.wait(taker.stop(grace));
+        // Also if the client was closed in the meantime: the threads and polls have to end.
+        taker.abandon();
+        let left = self.join_pool();
         self.stopped(Ok(()));
-        match self.join_pool(Self::CANCEL_GRACE) {
+        match left {
             0 => sent,
             left => Err(Error::new(Status::TIMEOUT, format!("{left} handlers have not returned"))),
         }
     }
 
     fn stopped(&self, cause: Result<()>) {
-        for queue in [&self.called, &self.polled] {
-            queue.close();
-            queue.clear();
-        }
         *self.phase.lock() = Phase::Stopped(cause.clone());
         self.changed.notify_all();
         if let Some(listener) = self.listener.get() {
@@ -277,24 +289,20 @@ impl Worker {
         }
     }
 
-    /// The threads that have not ended within `timeout`.
-    fn join_pool(&self, timeout: Duration) -> usize {
-        self.pool.get().map_or(0, |pool| pool.join(timeout))
+    /// How many threads have not ended.
+    fn join_pool(&self) -> usize {
+        self.pool.get().map_or(0, |pool| pool.join(Self::JOIN_WITHIN))
     }
 
-    /// The link of a running worker, for the one thread that stops it; `None` if another does or did.
-    fn take_link(&self) -> Result<Option<Link>> {
+    /// What stops a running worker, for the one thread that does; `None` if another does or did.
+    fn begin_stop(&self) -> Result<Option<Arc<Taker>>> {
         let mut phase = self.phase.lock();
-        match std::mem::replace(&mut *phase, Phase::Stopping) {
-            Phase::Running(link) => Ok(Some(link)),
-            Phase::Stopping => Ok(None),
-            before @ Phase::Stopped(_) => {
-                *phase = before;
-                Ok(None)
-            }
-            before @ Phase::New(_) => {
-                *phase = before;
-                Err(not_started())
+        match &*phase {
+            Phase::New(_) => Err(not_started()),
+            Phase::Stopping | Phase::Stopped(_) => Ok(None),
+            Phase::Running => {
+                *phase = Phase::Stopping;
+                Ok(self.taker.get().cloned())
             }
         }
     }
@@ -319,10 +327,6 @@ impl Worker {
         }
     }
 
-    fn must_be_started(&self) -> Result<()> {
-        if matches!(&*self.phase.lock(), Phase::New(_)) { Err(not_started()) } else { Ok(()) }
-    }
-
     fn must_not_be_own(&self, call: &str) -> Result<()> {
         if Owner::of_this_thread().is_some_and(|owner| owner.worker == self.owner().worker) {
             let text = format!("{call} in a handler of the same worker would wait for itself");
@@ -336,10 +340,52 @@ impl Worker {
     }
 }
 
-impl Drop for Worker {
-    fn drop(&mut self) {
-        self.called.close();
-        self.polled.close();
+impl Handlers {
+    fn add(&mut self, name: &str, callback: Option<Callback>) -> Result<()> {
+        let known = match self {
+            Self::None => false,
+            Self::Polled(names) => names.iter().any(|known| known == name),
+            Self::Called(callbacks) => callbacks.contains_key(name),
+        };
+        if known {
+            return Err(Error::new(Status::STATE, format!("the worker has a handler {name:?} already")));
+        }
+        match (&mut *self, callback) {
+            (Self::None, None) => *self = Self::Polled(vec![name.to_owned()]),
+            (Self::None, Some(callback)) => {
+                *self = Self::Called(HashMap::from([(name.to_owned(), callback)]))
+            }
+            (Self::Polled(names), None) => names.push(name.to_owned()),
+            (Self::Called(callbacks), Some(callback)) => {
+                callbacks.insert(name.to_owned(), callback);
+            }
+            (Self::Polled(_), Some(_)) | (Self::Called(_), None) => {
+                let text = "the handlers of a worker are either all functions or all polled: use two workers";
+                return Err(Error::new(Status::STATE, text));
+            }
+        }
+        Ok(())
+    }
+
+    fn must_fit(&self, slots: u32) -> Result<()> {
+        match self {
+            Self::None => Err(Error::new(Status::STATE, "the worker has no handler: give it one first")),
+            Self::Called(_) if slots > Worker::MAX_THREADS => {
+                let most = Worker::MAX_THREADS;
+                let fault =
+                    format!("is {slots}: a worker with functions has a thread for each, at most {most}");
+                Err(Error::argument("config.slots", fault))
+            }
+            Self::Called(_) | Self::Polled(_) => Ok(()),
+        }
+    }
+
+    fn names(&self) -> Vec<String> {
+        match self {
+            Self::None => Vec::new(),
+            Self::Polled(names) => names.clone(),
+            Self::Called(callbacks) => callbacks.keys().cloned().collect(),
+        }
     }
 }
 
@@ -348,8 +394,4 @@ pub(super) type Adopted = Weak<Worker>;
 
 fn not_started() -> Error {
     Error::new(Status::STATE, "the worker was not started")
-}
-
-fn timeout(timeout_ms: i64) -> Option<Duration> {
-    u64::try_from(timeout_ms).ok().map(Duration::from_millis)
 }

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::time::DatabaseTime;
 use super::trust::Trust;
+use crate::config;
 use crate::failpoint::failpoint;
 use crate::metrics;
 use crate::store::Store;
@@ -26,10 +27,16 @@ pub struct LeaseTerms {
 }
 
 impl LeaseTerms {
-    /// The terms of a configured lease: a tenth of it is the margin.
-    pub fn new(lease_ms: u64, renew_ms: u64) -> Self {
-        let lease = Duration::from_millis(lease_ms);
-        Self { lease, renew: Duration::from_millis(renew_ms), margin: lease / 10 }
+    /// The configured terms.
+    pub fn of(config: &config::Cluster) -> Self {
+        let ms = |ms: i64| {
+            Duration::from_millis(u64::try_from(ms).expect("the configuration has no negative times"))
+        };
+        Self {
+            lease: ms(config.lease_ms),
+            renew: ms(config.renew_ms),
+            margin: ms(config::Cluster::MARGIN_MS),
+        }
     }
 }
 
@@ -81,17 +88,23 @@ struct Renewing {
 impl Renewing {
     async fn renew_always(self) {
         let mut seq = 0;
+        // A renewal without an answer may have been written: then the row is one ahead.
+        let mut unsure = false;
         loop {
             let (sent, sent_at) = (self.time.elapsed(), self.time.now());
             match self.store.server_renew(self.server, seq).await {
                 Ok(Some(renewal)) => {
                     failpoint("inside_renewal");
-                    seq += 1;
+                    (seq, unsure) = (seq + 1, false);
                     if let Some(database) = renewal.now {
                         self.time.measured(sent_at, database);
                     }
                     self.trust.extend(sent, self.terms.lease - self.terms.margin);
-                    metrics::renewed(self.time.elapsed() - sent);
+                    metrics::renewal_took(self.time.elapsed() - sent);
+                }
+                Ok(None) if unsure => {
+                    (seq, unsure) = (seq + 1, false);
+                    continue;
                 }
                 Ok(None) => {
                     tracing::error!(server = %self.server, "this server was declared dead by another");
@@ -99,7 +112,10 @@ impl Renewing {
                     self.dead.cancel();
                     return;
                 }
-                Err(error) => tracing::warn!(%error, "failed to renew the lease"),
+                Err(error) => {
+                    unsure = true;
+                    tracing::warn!(%error, "failed to renew the lease");
+                }
             }
             tokio::select! {
                 () = tokio::time::sleep(self.terms.renew) => {}

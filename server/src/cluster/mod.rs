@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::metrics;
+use crate::metrics::{self, AppLabels};
 use crate::owner::door::{Door, Doors};
 use crate::owner::{Ended, Owner, Shared};
 use crate::store::{App, Owned, ServerPhase, Store, StoreError};
@@ -43,6 +43,7 @@ pub struct Cluster {
     doors: Doors,
     directory: Directory,
     nudge: Arc<Notify>,
+    labels: AppLabels,
     owners: JoinSet<(Door, Ended)>,
     stop_owners: CancellationToken,
 }
@@ -64,9 +65,26 @@ pub async fn reap_predecessors(store: &Store, server: ServerId) -> Result<(), St
 
 impl Cluster {
     /// A server that owns nothing yet.
-    pub fn new(server: ServerId, shared: Shared, terms: OwnerTerms, doors: Doors, directory: Directory, nudge: Arc<Notify>) -> Self {
+    pub fn new(
+        server: ServerId,
+        shared: Shared,
+        terms: OwnerTerms,
+        doors: Doors,
+        directory: Directory,
+        nudge: Arc<Notify>,
+    ) -> Self {
         let stop_owners = CancellationToken::new();
-        Self { server, shared, terms, doors, directory, nudge, owners: JoinSet::new(), stop_owners }
+        Self {
+            server,
+            shared,
+            terms,
+            doors,
+            directory,
+            nudge,
+            labels: AppLabels::default(),
+            owners: JoinSet::new(),
+            stop_owners,
+        }
     }
 
     /// Claims what nobody owns, and tells the directory who owns what.
@@ -82,7 +100,7 @@ impl Cluster {
             owners = store.owner_list().await?;
         }
         self.directory.fill(owners.into_iter().map(seen_by_others).collect(), self.servers().await?);
-        metrics::owned_shards(self.owners.len());
+        metrics::shards_owned(self.owners.len());
         Ok(())
     }
 
@@ -122,8 +140,8 @@ impl Cluster {
         let Some(claimed) = self.shared.store.shard_claim(seen, self.server, now).await? else {
             return Ok(false);
         };
-        let app = apps.iter().find(|app| app.id == seen.shard.app).map_or(String::new(), |app| app.name.to_string());
-        tracing::info!(%app, shard = %seen.shard, epoch = claimed.epoch.0, outage_from = ?claimed.outage_from, "shard claimed");
+        let app = apps.iter().find(|app| app.id == seen.shard.app).map_or("", |app| app.name.as_str());
+        tracing::info!(app, shard = %seen.shard, epoch = claimed.epoch.0, outage_from = ?claimed.outage_from, "shard claimed");
         let settings = Settings {
             shard: seen.shard,
             server: self.server,
@@ -132,7 +150,14 @@ impl Cluster {
             worker_lost_after_ms: self.terms.worker_lost_after_ms,
         };
         let (door, knocks) = Door::new(seen.shard, claimed.epoch);
-        let owner = Owner::new(self.shared.clone(), settings, app, claimed, knocks, self.stop_owners.child_token());
+        let owner = Owner::new(
+            self.shared.clone(),
+            settings,
+            self.labels.label(app),
+            claimed,
+            knocks,
+            self.stop_owners.child_token(),
+        );
         self.doors.insert(door.clone());
         self.owners.spawn(async move { (door, owner.own().await) });
         Ok(true)

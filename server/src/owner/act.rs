@@ -3,18 +3,19 @@
 use std::collections::HashMap;
 
 use fastjob_core::clock::Millis;
+use fastjob_core::domain::State;
 use fastjob_core::shard::{Frame, Message, Plan, StreamId};
 
 use super::Owner;
 use crate::failpoint::failpoint;
-use crate::metrics;
+use crate::metrics::{self, OpenRuns};
 
 impl Owner {
     pub(super) fn act(&mut self, plan: Plan, now: Millis) {
         if plan.frames.iter().any(|(_, frame)| matches!(frame, Frame::Ack { .. })) {
             failpoint("before_acknowledgement");
         }
-        metrics::decided(&self.app, &plan, self.shard.load(), now);
+        self.count(&plan);
         let sent = plan.frames.iter().any(|(_, frame)| matches!(frame, Frame::Dispatch(_)));
         self.send(plan.frames, now);
         if sent {
@@ -24,6 +25,28 @@ impl Owner {
             self.reply(ticket, reply);
         }
         self.shared.waiters.ended(&plan.ended);
+    }
+
+    fn count(&self, plan: &Plan) {
+        for (_, frame) in &plan.frames {
+            if let Frame::Dispatch(dispatch) = frame
+                && dispatch.key.attempt == 1
+            {
+                metrics::run_dispatched(&self.app, dispatch.dispatched_at.since(dispatch.due));
+            }
+        }
+        for run in &plan.rows.runs_created {
+            metrics::runs_created(&self.app, run.source.as_str(), 1);
+        }
+        let at_once = plan.rows.runs_created.iter().map(|run| run.state);
+        for state in plan.rows.runs_ended.iter().map(|run| State::Ended(run.ended)).chain(at_once) {
+            if let State::Ended(ended) = state {
+                metrics::run_ended(&self.app, state.as_str(), ended.reason());
+            }
+        }
+        let load = self.shard.load();
+        let open = OpenRuns { waiting: load.waiting, scheduled: load.scheduled, dispatched: load.dispatched };
+        metrics::shard_open_runs(&self.app, self.settings.shard.shard, open);
     }
 
     /// A stream that does not keep up is closed: its worker says hello again, and nothing is lost.

@@ -51,7 +51,11 @@ struct Waiting {
 
 impl Committer {
     /// The committer, and the task that does its work until every `Committer` is dropped.
-    pub fn new(store: Store, server: ServerId, time: DatabaseTime) -> (Self, impl Future<Output = ()> + Send) {
+    pub fn new(
+        store: Store,
+        server: ServerId,
+        time: DatabaseTime,
+    ) -> (Self, impl Future<Output = ()> + Send) {
         let (queue, waiting) = mpsc::channel(QUEUE);
         (Self { queue }, commit_all(store, server, time, waiting))
     }
@@ -95,7 +99,8 @@ async fn commit_joined(store: &Store, server: ServerId, time: &DatabaseTime, joi
     let turns: Vec<Turn<'_>> = joined.iter().map(|waiting| turn(server, &waiting.commit)).collect();
     let started = time.elapsed();
     let result = store.turns_commit(&turns).await;
-    metrics::committed(turns.len(), joined.iter().map(|w| w.commit.rows.len()).sum(), time.elapsed() - started);
+    let rows = joined.iter().map(|waiting| waiting.commit.rows.len()).sum();
+    metrics::commit(time.elapsed() - started, turns.len(), rows);
     let ends = match result {
         Ok(ends) => ends.into_iter().map(outcome).collect(),
         Err(error) if error.kind() == ErrorKind::Data && joined.len() > 1 => {

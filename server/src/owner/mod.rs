@@ -9,6 +9,7 @@ pub mod door;
 pub mod waiters;
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 
 use fastjob_core::clock::{Clock, Millis};
 use fastjob_core::domain::{Refusal, RefusalKind};
@@ -46,8 +47,8 @@ pub struct Shared {
 pub struct Owner {
     shared: Shared,
     settings: Settings,
-    /// For the shard's metrics.
-    app: String,
+    /// The app's label in metrics.
+    app: Arc<str>,
     door: mpsc::Receiver<Knock>,
     stop: CancellationToken,
     shard: Shard,
@@ -82,7 +83,7 @@ impl Owner {
     pub fn new(
         shared: Shared,
         settings: Settings,
-        app: String,
+        app: Arc<str>,
         claimed: Claimed,
         door: mpsc::Receiver<Knock>,
         stop: CancellationToken,
@@ -138,7 +139,7 @@ impl Owner {
         match self.commit(&plan, now).await {
             Ok(()) if self.shared.trust.holds() => {
                 self.act(plan, now);
-                metrics::turned(self.shared.time.elapsed() - started);
+                metrics::turn(self.shared.time.elapsed() - started);
                 Turn::Done
             }
             Err(Refused::Fenced) => Turn::Fenced,
@@ -149,7 +150,11 @@ impl Owner {
 
     async fn load(&self, batch: &[Message], now: Millis) -> Result<fastjob_core::shard::Facts, StoreError> {
         let needs = self.shard.needs(batch, now);
-        if needs.is_empty() { Ok(Default::default()) } else { self.shared.store.facts(self.settings.shard, &needs).await }
+        if needs.is_empty() {
+            Ok(Default::default())
+        } else {
+            self.shared.store.facts(self.settings.shard, &needs).await
+        }
     }
 
     async fn commit(&mut self, plan: &Plan, now: Millis) -> Result<(), Refused> {
@@ -177,7 +182,8 @@ impl Owner {
             let message = batch.remove(0);
             tracing::error!(shard = %self.settings.shard, ?message, "message refused by the database");
             if let Message::Call { ticket, .. } = message {
-                let refusal = Refusal::new(RefusalKind::Internal, "refused_by_database", "failed to write the change");
+                let refusal =
+                    Refusal::new(RefusalKind::Internal, "refused_by_database", "failed to write the change");
                 self.reply(ticket, Reply::Refused(refusal.remedy("see the server's log")));
             }
         } else {
@@ -198,9 +204,14 @@ impl Owner {
     /// Calls whose turn came to nothing known: the caller asks again, with the same request id.
     fn refuse_calls(&mut self) {
         let suspected: HashSet<Ticket> = self.suspects.iter().filter_map(ticket_of).collect();
-        let unknown: Vec<Ticket> = self.calls.keys().filter(|ticket| !suspected.contains(ticket)).copied().collect();
+        let unknown: Vec<Ticket> =
+            self.calls.keys().filter(|ticket| !suspected.contains(ticket)).copied().collect();
         for ticket in unknown {
-            let refusal = Refusal::new(RefusalKind::Unavailable, "commit_unknown", "the change may not have been written");
+            let refusal = Refusal::new(
+                RefusalKind::Unavailable,
+                "commit_unknown",
+                "the change may not have been written",
+            );
             self.reply(ticket, Reply::Refused(refusal.remedy("repeat the call with the same request id")));
         }
     }

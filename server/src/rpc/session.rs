@@ -22,7 +22,8 @@ use super::Pace;
 use super::contact::{Contact, Verdict};
 use super::link::{Heard, Link};
 use crate::api::Api;
-use crate::api::auth::Caller;
+use crate::api::auth::{Authorized, Caller};
+use crate::metrics;
 
 /// How long a new stream may take to say Hello.
 const HELLO_WAIT: Duration = Duration::from_secs(10);
@@ -73,12 +74,20 @@ impl From<Refusal> for End {
     }
 }
 
+/// A worker that may speak for its app.
+struct Introduced {
+    hello: AppHello,
+    by: Authorized,
+    /// What stood behind the Hello in the first frame.
+    rest: Vec<v1::WorkerMessage>,
+}
+
 impl Session {
     /// Serves the stream to its end.
     pub(super) async fn run(mut self) {
         let out = self.out.clone();
         let ended = match self.introduction().await {
-            Ok((hello, rest)) => self.converse(hello, rest).await,
+            Ok(introduced) => self.converse(introduced).await,
             Err(end) => Err(end),
         };
         if let Err(end) = ended {
@@ -87,7 +96,7 @@ impl Session {
     }
 
     /// The first frame: a Hello for an app that the token may serve, and what follows it.
-    async fn introduction(&mut self) -> Result<(AppHello, Vec<v1::WorkerMessage>), End> {
+    async fn introduction(&mut self) -> Result<Introduced, End> {
         let first = tokio::select! {
             first = timeout(HELLO_WAIT, self.inbound.message()) => first,
             () = self.stopping.cancelled() => return Err(End::Moved(None)),
@@ -99,19 +108,19 @@ impl Session {
             return Err(refuse("hello_first", "the first message is no Hello", "say Hello first").into());
         };
         let hello = session::hello(hello).map_err(|inner| inner.within("hello"))?;
-        self.caller.of_app(hello.app.as_str()).await.map_err(|inner| inner.within("hello"))?;
-        Ok((hello, messages.collect()))
+        let by = self.caller.of_app(hello.app.as_str()).await.map_err(|inner| inner.within("hello"))?;
+        Ok(Introduced { hello, by, rest: messages.collect() })
     }
 
-    async fn converse(self, hello: AppHello, rest: Vec<v1::WorkerMessage>) -> Result<(), End> {
-        let by = self.caller.of_app(hello.app.as_str()).await?;
+    async fn converse(self, introduced: Introduced) -> Result<(), End> {
+        let Introduced { hello, by, rest } = introduced;
         let stream = self.api.doors().next_stream();
         let owners = self.api.locate(&by);
         let slots = hello.profile().slots;
         let doors = owners.iter().filter_map(|owner| self.api.doors().get(owner.shard));
         let links: Vec<_> = doors.map(|door| Link::new(door, stream, slots)).collect();
         if links.is_empty() {
-            return Err(End::Moved(owners.into_iter().find_map(|owner| owner.address)));
+            return Err(End::Moved(owners.iter().find_map(|owner| self.api.elsewhere(owner.shard))));
         }
         let greeting = Greeting {
             server: self.api.server(),
@@ -131,11 +140,13 @@ impl Session {
             ping_due: false,
             session: self,
         };
+        metrics::session_connected();
         let end = match conversation.begin(&hello, rest) {
             Ok(()) => conversation.go_on().await,
             Err(end) => end,
         };
         conversation.leave(end).await;
+        metrics::session_gone();
         Ok(())
     }
 }
@@ -158,7 +169,7 @@ struct Conversation {
 impl Conversation {
     fn begin(&mut self, hello: &AppHello, rest: Vec<v1::WorkerMessage>) -> Result<(), End> {
         self.say_hello(hello)?;
-        self.hear_all(rest)
+        self.hear_all(1, rest)
     }
 
     async fn go_on(&mut self) -> End {
@@ -169,13 +180,17 @@ impl Conversation {
             let wanted = if self.ready.len() < MAX_FRAME_MESSAGES { Wanted::Frames } else { Wanted::Nothing };
             let step = tokio::select! {
                 frame = self.session.inbound.message() => match frame {
-                    Ok(Some(frame)) => self.hear_all(frame.messages),
+                    Ok(Some(frame)) => self.hear_all(0, frame.messages),
                     Ok(None) => Err(End::Left),
                     Err(status) => Err(broken(status)),
                 },
                 heard = poll_fn(|cx| poll_links(&mut self.links, cx, wanted)) => self.hear_owner(heard),
                 room = out.reserve(), if self.ping_due || !self.ready.is_empty() => match room {
-                    Ok(room) => { room.send(Ok(self.next_frame())); Ok(()) }
+                    Ok(room) => {
+                        room.send(Ok(self.next_frame()));
+                        metrics::frames_sent(1);
+                        Ok(())
+                    }
                     Err(_) => Err(End::Left),
                 },
                 _ = tick.tick() => self.tick(),
@@ -200,14 +215,16 @@ impl Conversation {
         }
     }
 
-    fn hear_all(&mut self, messages: Vec<v1::WorkerMessage>) -> Result<(), End> {
+    /// Messages of a frame from its `first`-th on.
+    fn hear_all(&mut self, first: usize, messages: Vec<v1::WorkerMessage>) -> Result<(), End> {
         self.contact.heard(self.session.api.clock().elapsed());
+        metrics::frames_received(1);
         for (at, message) in messages.into_iter().enumerate() {
             let word = message.message.ok_or_else(|| {
                 refuse("unknown_message", "a message is of no known kind", "use a newer server")
             });
             self.hear(word?).map_err(|end| match end {
-                End::Refused(refusal) => End::Refused(refusal.within(&format!("messages[{at}]"))),
+                End::Refused(refusal) => End::Refused(refusal.within(&format!("messages[{}]", first + at))),
                 other => other,
             })?;
         }
