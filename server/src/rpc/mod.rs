@@ -5,6 +5,7 @@ mod accept;
 mod admin;
 mod client;
 mod contact;
+mod end;
 mod link;
 mod session;
 mod worker;

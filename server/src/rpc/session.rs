@@ -8,18 +8,18 @@ use std::time::Duration;
 use fastjob_core::clock::Millis;
 use fastjob_core::domain::{Name, Refusal, RefusalKind, WorkerProfile};
 use fastjob_core::protocol::session::{self, AppHello, Greeting};
-use fastjob_core::protocol::{refusal, v1};
+use fastjob_core::protocol::v1;
 use fastjob_core::shard::{Frame, Message, StreamId};
 use prost::Message as _;
-use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
-use tonic::{Status, Streaming};
+use tonic::Streaming;
 use v1::server_message::Message as ServerWord;
 use v1::worker_message::Message as WorkerWord;
 
 use super::Pace;
 use super::contact::{Contact, Verdict};
+use super::end::{END_WAIT, End, Out, broken, flooded, gone_quiet, refuse, say_end};
 use super::link::{Heard, Link};
 use crate::api::Api;
 use crate::api::auth::{Authorized, Caller};
@@ -31,10 +31,6 @@ const HELLO_WAIT: Duration = Duration::from_secs(10);
 const MAX_FRAME_MESSAGES: usize = 512;
 /// A frame takes no more messages beyond this size; one message alone may be larger.
 const MAX_FRAME_BYTES: usize = 1024 * 1024;
-/// How long the last words to owner and worker may take.
-const END_WAIT: Duration = Duration::from_secs(5);
-/// When a worker should ask for the new owner, if that is not known.
-const MOVED_RETRY_MS: i64 = 500;
 
 /// What a stream is given.
 pub(super) struct Session {
@@ -46,9 +42,6 @@ pub(super) struct Session {
     pub(super) stopping: CancellationToken,
 }
 
-/// The way to the worker.
-pub(super) type Out = mpsc::Sender<Result<v1::ServerFrame, Status>>;
-
 /// What a stream takes from its owners at the moment.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Wanted {
@@ -56,22 +49,6 @@ enum Wanted {
     Frames,
     /// Enough waits for its worker.
     Nothing,
-}
-
-/// Why a stream ends.
-enum End {
-    /// The worker closed it, or its connection broke.
-    Left,
-    /// The owner is elsewhere, here if known.
-    Moved(Option<String>),
-    /// With this status.
-    Refused(Refusal),
-}
-
-impl From<Refusal> for End {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
 }
 
 /// A worker that may speak for its app.
@@ -400,58 +377,4 @@ fn poll_links(links: &mut [Link], cx: &mut std::task::Context<'_>, wanted: Wante
         }
     }
     Poll::Pending
-}
-
-async fn say_end(out: &Out, end: End) {
-    let last = match end {
-        End::Left => return,
-        End::Moved(to) => {
-            let moved = v1::Moved { to: to.unwrap_or_default(), retry_after_ms: MOVED_RETRY_MS };
-            Ok(v1::ServerFrame { messages: vec![session::message(ServerWord::Moved(moved))] })
-        }
-        End::Refused(refusal) => {
-            tracing::info!(code = refusal.code, reason = %refusal, "ended a worker's stream");
-            Err(refusal::status(&refusal))
-        }
-    };
-    // A worker that takes nothing learns it from the closed stream.
-    let _ = timeout(END_WAIT, out.send(last)).await;
-}
-
-fn refuse(code: &'static str, message: &'static str, remedy: &'static str) -> Refusal {
-    Refusal::new(RefusalKind::Invalid, code, message).remedy(remedy)
-}
-
-fn flooded() -> Refusal {
-    refuse(
-        "stream_flooded",
-        "more messages wait than the slots allow",
-        "send one outcome and credit per attempt",
-    )
-}
-
-fn gone_quiet(code: &'static str, message: &'static str) -> End {
-    Refusal::new(RefusalKind::Unavailable, code, message).remedy("say Hello on a new stream").into()
-}
-
-/// A stream that cannot be read on: gone, or not what it should be.
-fn broken(status: Status) -> End {
-    match status.code() {
-        tonic::Code::OutOfRange | tonic::Code::ResourceExhausted => Refusal::new(
-            RefusalKind::Invalid,
-            "frame_too_large",
-            format!("a frame exceeds {} bytes", super::MAX_MESSAGE_BYTES),
-        )
-        .remedy("put less into one frame")
-        .into(),
-        // A broken connection says Internal too, but names its source.
-        tonic::Code::Internal if std::error::Error::source(&status).is_none() => Refusal::new(
-            RefusalKind::Invalid,
-            "frame_malformed",
-            format!("a frame is malformed: {}", status.message()),
-        )
-        .remedy("use a worker of this protocol")
-        .into(),
-        _ => End::Left,
-    }
 }
