@@ -27,6 +27,8 @@ pub enum Kind {
     Attempt = 3,
     /// A run as it was when it was asked for.
     Run = 4,
+    /// A connection of Java.
+    Connection = 5,
 }
 
 struct Living<T> {
@@ -92,6 +94,7 @@ impl Kind {
             Self::Worker => "worker",
             Self::Attempt => "attempt",
             Self::Run => "run",
+            Self::Connection => "connection",
         }
     }
 }

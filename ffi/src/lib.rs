@@ -10,4 +10,5 @@ pub mod bridge;
 mod bytes;
 pub mod c;
 pub mod handle;
+pub mod jni;
 pub mod status;

@@ -14,6 +14,7 @@ use super::job::{JobOptions, Put, TriggerOptions};
 use super::pool::{Owner, Serial};
 use super::run::{Existed, Run};
 use super::runtime::Runtime;
+use super::tap::{self, Sink};
 use super::worker::{Adopted, Worker};
 use crate::status::{Error, Result, Status};
 
@@ -48,8 +49,17 @@ impl Client {
 
     /// Opens a connection.
     pub fn open(options: &ClientOptions) -> Result<Arc<Self>> {
+        Self::start(options, tracing::Dispatch::none())
+    }
+
+    /// As [`Client::open`], with a sink for the log.
+    pub fn open_with_log(options: &ClientOptions, log: Sink) -> Result<Arc<Self>> {
+        Self::start(options, tap::into_sink(log))
+    }
+
+    fn start(options: &ClientOptions, log: tracing::Dispatch) -> Result<Arc<Self>> {
         let options = options.read()?;
-        let runtime = Runtime::start()?;
+        let runtime = Runtime::start(log)?;
         match runtime.wait(async { core::Client::connect(options).await.map_err(wrong_option) }) {
             Ok(core) => {
                 Ok(Arc::new(Self { serial: Serial::next(), core, runtime, workers: Mutex::default() }))

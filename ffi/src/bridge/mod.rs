@@ -10,6 +10,7 @@ mod link;
 mod pool;
 mod run;
 mod runtime;
+mod tap;
 mod worker;
 
 pub use attempt::Attempt;
@@ -17,6 +18,7 @@ pub use client::{Client, ClientOptions};
 pub use job::{JobOptions, JobTrigger, Put, TriggerOptions, TriggerWhen};
 pub use pool::Callback;
 pub use run::Run;
+pub use tap::Sink;
 pub use worker::{Listener, News, Polled, Worker, WorkerOptions};
 
 use crate::handle::{Kind, Registry};

@@ -1,6 +1,7 @@
 //! The async runtime of one client: two threads that nobody else uses, and calls that wait for them from plain threads.
 //! Nothing of the user's runs on its threads.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,14 +25,23 @@ const THREADS: usize = 2;
 /// How long an end waits for calls in other threads to notice it, and then for the runtime's own work.
 const END_WITHIN: Duration = Duration::from_secs(2);
 
+thread_local! {
+    /// Keeps the log of a runtime's thread where it goes.
+    static LOG: Cell<Option<tracing::dispatcher::DefaultGuard>> = const { Cell::new(None) };
+}
+
 impl Runtime {
-    /// Starts the threads.
-    pub(super) fn start() -> Result<Arc<Self>> {
+    /// Starts the threads, whose log goes to `log`.
+    pub(super) fn start(log: tracing::Dispatch) -> Result<Arc<Self>> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(THREADS)
             .max_blocking_threads(THREADS)
             .thread_name("fastjob-io")
-            .on_thread_start(block_signals)
+            .on_thread_start(move || {
+                block_signals();
+                LOG.set(Some(tracing::dispatcher::set_default(&log)));
+            })
+            .on_thread_stop(|| LOG.set(None))
             .enable_all()
             .build()
             .map_err(|error| Error::new(Status::INTERNAL, format!("failed to start threads: {error}")))?;
