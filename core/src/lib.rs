@@ -7,6 +7,7 @@
 pub mod clock;
 pub mod domain;
 pub mod id;
+pub mod routing;
 pub mod schedule;
 pub mod shard;
 

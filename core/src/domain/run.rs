@@ -1,6 +1,10 @@
 //! Runs: the durable record of one firing of one job, and all that can become of it.
 
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
 
 use super::{Failure, Limits, Name, Payload};
 use crate::clock::Millis;
@@ -160,6 +164,62 @@ pub enum FireKey {
     Request(RequestId),
 }
 
+/// A text that is no fire key.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0:?} is no fire key")]
+pub struct BadFireKey(pub String);
+
+impl FireKey {
+    /// The key of a firing with this idempotency key.
+    pub fn of_idempotency_key(key: &str) -> Self {
+        Self::Key(Sha256::digest(key.as_bytes()).into())
+    }
+}
+
+impl fmt::Display for FireKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tick(at) => write!(f, "t{}", at.get()),
+            Self::Chain(ordinal) => write!(f, "d{ordinal}"),
+            Self::Key(hash) => {
+                f.write_str("k")?;
+                hash.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+            Self::Request(id) => write!(f, "r{id}"),
+        }
+    }
+}
+
+impl FromStr for FireKey {
+    type Err = BadFireKey;
+
+    /// Reads the one text that [`fmt::Display`] writes for a key, and no other.
+    fn from_str(text: &str) -> Result<Self, BadFireKey> {
+        parse_fire_key(text).filter(|key| key.to_string() == text).ok_or_else(|| BadFireKey(text.to_owned()))
+    }
+}
+
+fn parse_fire_key(text: &str) -> Option<FireKey> {
+    let kind = text.chars().next()?;
+    let rest = &text[kind.len_utf8()..];
+    match kind {
+        't' => Some(FireKey::Tick(Millis::new(rest.parse().ok()?))),
+        'd' => Some(FireKey::Chain(rest.parse().ok()?)),
+        'k' => {
+            let mut hash = [0; 32];
+            if rest.len() != 64 || !rest.is_ascii() {
+                return None;
+            }
+            for (byte, at) in hash.iter_mut().zip((0..64).step_by(2)) {
+                *byte = u8::from_str_radix(&rest[at..at + 2], 16).ok()?;
+            }
+            Some(FireKey::Key(hash))
+        }
+        'r' => Some(FireKey::Request(rest.parse().ok()?)),
+        _ => None,
+    }
+}
+
 /// One dispatch of a run, once it is superseded; the current one lives in the run.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Attempt {
@@ -261,5 +321,193 @@ impl Run {
     /// The most attempts it may have, lost and undelivered ones aside.
     pub fn max_attempts(&self) -> u32 {
         self.limits.retry.retries + 1
+    }
+}
+
+impl State {
+    /// Its word, as `succeeded`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Dispatched => "dispatched",
+            Self::Ended(ended) => ended.as_str(),
+        }
+    }
+
+    /// The word that says why, as `start_deadline`; empty where the state says it all.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Scheduled | Self::Dispatched => "",
+            Self::Ended(ended) => ended.reason(),
+        }
+    }
+
+    /// The state with these two words.
+    pub fn parse(state: &str, reason: &str) -> Option<Self> {
+        let open = [Self::Scheduled, Self::Dispatched];
+        let all = open.into_iter().chain(Ended::ALL.into_iter().map(Self::Ended));
+        all.into_iter().find(|known| known.as_str() == state && known.reason() == reason)
+    }
+}
+
+impl Ended {
+    /// Every way a run can end.
+    pub const ALL: [Self; 11] = [
+        Self::Succeeded,
+        Self::Failed(FailReason::Error),
+        Self::Failed(FailReason::Timeout),
+        Self::Failed(FailReason::Lost),
+        Self::Failed(FailReason::Quarantined),
+        Self::Cancelled,
+        Self::Skipped(SkipReason::Overlap),
+        Self::Skipped(SkipReason::CatchUp),
+        Self::Skipped(SkipReason::Disabled),
+        Self::Skipped(SkipReason::Deleted),
+        Self::Skipped(SkipReason::StartDeadline),
+    ];
+
+    /// Its word, as `succeeded`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed(_) => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Skipped(_) => "skipped",
+        }
+    }
+
+    /// The word that says why; empty for succeeded.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Succeeded => "",
+            Self::Cancelled => "requested",
+            Self::Failed(reason) => reason.as_str(),
+            Self::Skipped(reason) => reason.as_str(),
+        }
+    }
+}
+
+impl FailReason {
+    /// Its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Timeout => "timeout",
+            Self::Lost => "lost",
+            Self::Quarantined => "quarantined",
+        }
+    }
+}
+
+impl SkipReason {
+    /// Its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Overlap => "overlap",
+            Self::CatchUp => "catch_up",
+            Self::Disabled => "disabled",
+            Self::Deleted => "deleted",
+            Self::StartDeadline => "start_deadline",
+        }
+    }
+}
+
+impl Source {
+    /// Every source.
+    pub const ALL: [Self; 6] =
+        [Self::Cron, Self::FixedRate, Self::FixedDelay, Self::At, Self::Api, Self::Manual];
+
+    /// Its word, as `fixed_rate`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cron => "cron",
+            Self::FixedRate => "fixed_rate",
+            Self::FixedDelay => "fixed_delay",
+            Self::At => "at",
+            Self::Api => "api",
+            Self::Manual => "manual",
+        }
+    }
+
+    /// The source with this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.as_str() == word)
+    }
+}
+
+impl AttemptEnd {
+    /// Every end.
+    pub const ALL: [Self; 4] = [Self::Failed, Self::Timeout, Self::Lost, Self::Undelivered];
+
+    /// Its word, as `undelivered`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Timeout => "timeout",
+            Self::Lost => "lost",
+            Self::Undelivered => "undelivered",
+        }
+    }
+
+    /// The end with this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.as_str() == word)
+    }
+}
+
+impl GapReason {
+    /// Every reason.
+    pub const ALL: [Self; 2] = [Self::CatchUp, Self::Disabled];
+
+    /// Its word, as `catch_up`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CatchUp => "catch_up",
+            Self::Disabled => "disabled",
+        }
+    }
+
+    /// The reason with this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.as_str() == word)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fire_key_reads_back_from_its_text() {
+        let keys = [
+            (FireKey::Tick(Millis::new(-5)), "t-5"),
+            (FireKey::Chain(u64::MAX), "d18446744073709551615"),
+            (FireKey::Key([0xa7; 32]), &format!("k{}", "a7".repeat(32))),
+            (FireKey::Request(RequestId::from_bytes([1; 16])), "r01010101-0101-0101-0101-010101010101"),
+        ];
+        for (key, text) in keys {
+            assert_eq!(key.to_string(), text);
+            assert_eq!(text.parse(), Ok(key));
+        }
+    }
+
+    #[test]
+    fn a_fire_key_has_one_text_only() {
+        let upper = format!("k{}", "A7".repeat(32));
+        let wide = format!("k{}", "é".repeat(32));
+        for text in ["", "t", "t+5", "t05", "d-1", "x1", "é", "k00", &upper, &wide, "r", "r0"] {
+            assert_eq!(text.parse::<FireKey>(), Err(BadFireKey(text.to_owned())));
+        }
+    }
+
+    #[test]
+    fn every_word_reads_back() {
+        for state in [State::Scheduled, State::Dispatched].into_iter().chain(Ended::ALL.map(State::Ended)) {
+            assert_eq!(State::parse(state.as_str(), state.reason()), Some(state));
+        }
+        assert_eq!(State::parse("failed", "overlap"), None);
+        assert_eq!(Source::ALL.map(|source| Source::parse(source.as_str())), Source::ALL.map(Some));
+        assert_eq!(AttemptEnd::ALL.map(|end| AttemptEnd::parse(end.as_str())), AttemptEnd::ALL.map(Some));
+        assert_eq!(GapReason::ALL.map(|reason| GapReason::parse(reason.as_str())), GapReason::ALL.map(Some));
     }
 }

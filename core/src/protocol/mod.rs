@@ -1,5 +1,13 @@
 //! The messages of `fastjob.proto`, and their mapping to the domain.
 
+pub mod field;
+pub mod job;
+pub mod refusal;
+pub mod run;
+pub mod session;
+#[cfg(test)]
+mod tests;
+
 /// The generated messages, clients and servers of package `fastjob.v1`.
 #[allow(
     missing_docs,

@@ -1,11 +1,41 @@
-//! Pure time: at which instants a trigger fires.
+//! Pure time: at which instants a trigger fires. Nothing here reads a clock, does I/O, or remembers anything between
+//! calls: equal questions have equal answers, however they were reached.
+
+mod catch_up;
+mod civil;
+mod cron;
+mod interval;
+mod timer;
+mod zone;
+
+use std::sync::Arc;
+
+pub use catch_up::{Judged, Missed, MissedTicks, Outage};
+pub use timer::Timer;
 
 use crate::clock::Millis;
 use crate::domain::Trigger;
+use interval::{Grid, Instants};
+use zone::Zoned;
 
-/// A trigger, compiled.
+/// A trigger, compiled. Cheap to clone.
+///
+/// Cron expressions speak of the years 1970 to 2100; after them they have no tick. The work of each call is bounded
+/// whatever the trigger, also for rules that fire once in a lifetime.
 #[derive(Clone, Debug)]
-pub struct Schedule {}
+pub struct Schedule(Arc<Rule>);
+
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "each lives on the heap by itself, and most jobs have the largest"
+)]
+enum Rule {
+    Cron(Zoned),
+    FixedRate(Grid),
+    At(Instants),
+    Untimed,
+}
 
 /// Why a trigger makes no schedule.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -17,35 +47,110 @@ pub struct ScheduleError {
     pub field: &'static str,
     /// What is wrong, with the position in the expression.
     pub message: String,
-    /// Position in the expression, from 0, if it is about one.
+    /// Position in the expression in characters, from 0, if it is about one.
     pub position: Option<usize>,
     /// What to do about it.
     pub remedy: &'static str,
 }
 
+const HUNDRED_YEARS_MS: i64 = Trigger::MAX_PERIOD_MS;
+const DAY_MS: i64 = 86_400_000;
+
 impl Schedule {
-    /// Compiles a trigger of a job created at `created_at`.
+    /// Compiles a trigger of a job created at `created_at`, which matters to a fixed rate alone: it is the phase where
+    /// none is given, and no tick lies at or before it.
+    ///
+    /// # Errors
+    /// For expressions, zones, periods, delays and instants out of the bounds that [`Trigger`] documents. Whether the
+    /// schedule has a tick left is another question: [`Schedule::must_fire_after`].
     pub fn compile(trigger: &Trigger, created_at: Millis) -> Result<Self, ScheduleError> {
-        todo!()
+        let rule = match trigger {
+            Trigger::Cron(cron) => Rule::Cron(Zoned::compile(cron)?),
+            Trigger::FixedRate { period_ms, phase } => {
+                Rule::FixedRate(Grid::compile(*period_ms, *phase, created_at)?)
+            }
+            Trigger::FixedDelay { delay_ms } => {
+                interval::check_delay(*delay_ms)?;
+                Rule::Untimed
+            }
+            Trigger::At(instants) => Rule::At(Instants::compile(instants)?),
+            Trigger::Api => Rule::Untimed,
+        };
+        Ok(Self(Arc::new(rule)))
     }
 
-    /// Refuses a schedule without a tick within 100 years after `from`.
+    /// Refuses a schedule without a tick within 100 years after `from`. Fixed delay and API, which have no ticks, pass.
+    ///
+    /// # Errors
+    /// `never_fires`, also for an expression whose years or instants have passed.
     pub fn must_fire_after(&self, from: Millis) -> Result<(), ScheduleError> {
-        todo!()
+        if matches!(*self.0, Rule::Untimed) {
+            return Ok(());
+        }
+        match self.next(from) {
+            Some(tick) if tick.since(from) <= HUNDRED_YEARS_MS => Ok(()),
+            _ => Err(self.never_fires()),
+        }
     }
 
     /// The first tick strictly after `after`. `None`: there is none; always for fixed delay and API.
     pub fn next(&self, after: Millis) -> Option<Millis> {
-        todo!()
+        match &*self.0 {
+            Rule::Cron(zoned) => zoned.next(after),
+            Rule::FixedRate(grid) => grid.next(after),
+            Rule::At(instants) => instants.next(after),
+            Rule::Untimed => None,
+        }
     }
 
     /// The last tick strictly before `before`.
     pub fn previous(&self, before: Millis) -> Option<Millis> {
-        todo!()
+        match &*self.0 {
+            Rule::Cron(zoned) => zoned.previous(before),
+            Rule::FixedRate(grid) => grid.previous(before),
+            Rule::At(instants) => instants.previous(before),
+            Rule::Untimed => None,
+        }
     }
 
     /// The ticks repeat within a day.
     pub fn is_subdaily(&self) -> bool {
-        todo!()
+        match &*self.0 {
+            Rule::Cron(zoned) => zoned.is_subdaily(),
+            Rule::FixedRate(grid) => grid.period_ms() < DAY_MS,
+            Rule::At(_) | Rule::Untimed => false,
+        }
+    }
+
+    /// How many ticks lie in `first..=last`; `None` above `limit`.
+    pub(crate) fn count(&self, first: Millis, last: Millis, limit: u64) -> Option<u64> {
+        if let Rule::FixedRate(grid) = &*self.0 {
+            return Some(grid.count(first, last)).filter(|count| *count <= limit);
+        }
+        let mut count = 0;
+        let mut after = first.plus(-1);
+        while let Some(tick) = self.next(after).filter(|tick| *tick <= last) {
+            count += 1;
+            if count > limit {
+                return None;
+            }
+            after = tick;
+        }
+        Some(count)
+    }
+
+    fn never_fires(&self) -> ScheduleError {
+        let field = match *self.0 {
+            Rule::Cron(_) => "cron.expression",
+            Rule::FixedRate(_) => "fixed_rate.phase",
+            Rule::At(_) | Rule::Untimed => "at",
+        };
+        ScheduleError {
+            code: "never_fires",
+            field,
+            message: "has no tick within the next 100 years".to_owned(),
+            position: matches!(*self.0, Rule::Cron(_)).then_some(0),
+            remedy: "name a day, year or instant that still comes; cron years end with 2100",
+        }
     }
 }

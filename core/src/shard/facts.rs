@@ -25,6 +25,18 @@ pub struct Needs {
     pub due: Option<DuePage>,
 }
 
+impl Needs {
+    /// There is nothing to load.
+    pub fn is_empty(&self) -> bool {
+        self.jobs_named.is_empty()
+            && self.jobs.is_empty()
+            && self.runs.is_empty()
+            && self.fired.is_empty()
+            && self.histories.is_empty()
+            && self.due.is_none()
+    }
+}
+
 /// A page of what comes due: enabled living jobs with `next_at <= until` in order of (next_at, id), and runs in state
 /// scheduled with `opened < due_at <= until`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,12 +63,14 @@ pub struct Facts {
 }
 
 /// What an edit must respect.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct History {
     /// Of which job.
     pub job: JobId,
     /// Ticks after the instant asked for that have a terminal run: they are not fired again.
     pub ticks: Vec<Millis>,
+    /// Its runs in state scheduled that its own trigger made: whose source is neither api nor manual.
+    pub scheduled: Vec<Run>,
     /// When the newest terminal run of its chain ended.
     pub chain_ended_at: Option<Millis>,
 }

@@ -14,7 +14,7 @@ pub struct Plan {
     pub rows: Rows,
     /// In the order in which each stream must see them.
     pub frames: Vec<(StreamId, Frame)>,
-    /// One per call of the batch.
+    /// One per call of the batch; a call whose run had to be loaded first is answered in a later turn.
     pub replies: Vec<(Ticket, Reply)>,
     /// Runs that became terminal.
     pub ended: Vec<RunId>,

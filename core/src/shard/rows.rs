@@ -7,7 +7,8 @@ use crate::domain::{Assignment, Attempt, Ended, Failure, Gap, Job, Limits, Name,
 use crate::id::{JobId, RunId};
 
 /// The rows of one turn of one shard. A run or job stands in at most one of the lists of its kind (a removed run in no
-/// other), so the order in which the lists are applied is free but for jobs before runs, and removals first.
+/// other; a changed run may also be copied: these write different columns), so the order in which the lists are applied
+/// is free but for removals first, then revised jobs (a name may be given up and taken anew), new jobs, and runs.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Rows {
     /// Scheduled runs without an attempt that an edit takes back.

@@ -21,7 +21,8 @@ pub(super) trait Apps {
     /// The app's tokens, oldest first; those of the administrator for `None`.
     async fn token_list(&self, app: Option<AppId>) -> Result<Vec<Token>, StoreError>;
     /// Revokes one; `false` if the app has no such token that is valid.
-    async fn token_revoke(&self, app: Option<AppId>, token: TokenId, now: Millis) -> Result<bool, StoreError>;
+    async fn token_revoke(&self, app: Option<AppId>, token: TokenId, now: Millis)
+    -> Result<bool, StoreError>;
     /// Every token that is neither revoked nor expired, with its hash.
     async fn token_valid(&self, now: Millis) -> Result<Vec<Token>, StoreError>;
 }
@@ -42,17 +43,40 @@ pub(super) trait Ownership {
     /// Gives a shard to `server` if its owner and epoch are still as in `seen` and that owner is null or dead. The new
     /// epoch is max(old + 1, now); `outage_from` becomes the dead owner's last renewal unless it is set. Logged in
     /// `owner_log`.
-    async fn shard_claim(&self, seen: &Owned, server: ServerId, now: Millis) -> Result<Option<Claimed>, StoreError>;
+    async fn shard_claim(
+        &self,
+        seen: &Owned,
+        server: ServerId,
+        now: Millis,
+    ) -> Result<Option<Claimed>, StoreError>;
     /// Gives a shard up if `server` still holds it at `epoch`.
-    async fn shard_release(&self, shard: ShardKey, server: ServerId, epoch: Epoch, now: Millis) -> Result<bool, StoreError>;
+    async fn shard_release(
+        &self,
+        shard: ShardKey,
+        server: ServerId,
+        epoch: Epoch,
+        now: Millis,
+    ) -> Result<bool, StoreError>;
     /// Raises the epoch of a shard that `server` still holds at `epoch`, to max(epoch + 1, now). `None`: it does not.
-    async fn epoch_raise(&self, shard: ShardKey, server: ServerId, epoch: Epoch, now: Millis) -> Result<Option<Claimed>, StoreError>;
+    async fn epoch_raise(
+        &self,
+        shard: ShardKey,
+        server: ServerId,
+        epoch: Epoch,
+        now: Millis,
+    ) -> Result<Option<Claimed>, StoreError>;
 }
 
 /// What an owner reads and writes.
 pub(super) trait Shards {
     /// Open runs after `after` in order of id that are dispatched, due up to `until`, or have had an attempt.
-    async fn open_page(&self, shard: ShardKey, until: Millis, after: Option<RunId>, limit: u32) -> Result<OpenPage, StoreError>;
+    async fn open_page(
+        &self,
+        shard: ShardKey,
+        until: Millis,
+        after: Option<RunId>,
+        limit: u32,
+    ) -> Result<OpenPage, StoreError>;
     /// What a turn needs: one read per kind that is asked for.
     async fn facts(&self, shard: ShardKey, needs: &Needs) -> Result<Facts, StoreError>;
     /// Commits turns of different shards in one transaction, fences first. A turn whose fence is missing is refused

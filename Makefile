@@ -1,0 +1,47 @@
+# Every target installs what it needs where it may (Debian and Ubuntu packages), else names it.
+# `make help` lists them.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# The sample's language. Only `make run LANG=c` counts, not the environment's LANG.
+ifeq ($(origin LANG),command line)
+SAMPLE := $(LANG)
+else
+SAMPLE := java
+endif
+RUNS ?= 0
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+.PHONY: help run test build install bench chaos fmt lint clean
+
+help: ## Shows this.
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: ## Starts a server, a sample worker (LANG=java|c|rust) and shows runs as they happen; RUNS=n ends after n.
+	@scripts/run.sh "$(SAMPLE)" "$(RUNS)"
+
+test: ## Runs every test of every language.
+	@scripts/test.sh
+
+build: ## Leaves release builds in dist/.
+	@scripts/build.sh
+
+install: ## Copies dist/ to PREFIX (default /usr/local): binary, library, header, pkg-config.
+	@scripts/install.sh "$(DESTDIR)" "$(PREFIX)"
+
+bench: ## Measures beside a floor; SCENARIO=name, default all. See bench/README.md.
+	@bench/run.sh $(SCENARIO)
+
+chaos: ## Kills servers and workers at named and random points and checks the ledger; SEED=n, ROUNDS=n.
+	@scripts/chaos.sh
+
+fmt: ## Formats.
+	cargo fmt
+
+lint: ## Checks format, lints and generated files.
+	@scripts/lint.sh
+
+clean: ## Removes what was built.
+	rm -rf target dist java-client/build java-client/*/build java-client/.gradle .fastjob

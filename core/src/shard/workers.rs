@@ -1,0 +1,129 @@
+//! Workers come, go, and say what they hold.
+
+use std::collections::HashSet;
+
+use super::memory::Open;
+use super::sessions::{Greeting, Session};
+use super::settling::Report;
+use super::states::Event;
+use super::turn::Turn;
+use super::{CancelReason, Frame, Shard, StreamId, WorkerState};
+use crate::clock::Millis;
+use crate::domain::{Hello, State};
+use crate::id::{AttemptKey, RunId, SessionId};
+
+impl Shard {
+    /// A worker introduces itself: attempts it has go on, others of its were never delivered, and what it could not
+    /// report it reports now.
+    pub(super) fn hello(&mut self, stream: StreamId, hello: Hello, turn: &mut Turn) {
+        let session = hello.profile.session;
+        let greeting = self.sessions.greet(stream, hello.profile, hello.ordinal, turn.now);
+        if greeting == Greeting::Stale {
+            return;
+        }
+        let (adopted, drop): (Vec<_>, Vec<_>) =
+            hello.running.into_iter().partition(|key| self.is_current(*key, session));
+        turn.frame(
+            stream,
+            Frame::Welcome {
+                epoch: self.settings.epoch,
+                lost_after_ms: self.settings.worker_lost_after_ms,
+                adopted: adopted.clone(),
+                drop,
+            },
+        );
+        let listed: HashSet<AttemptKey> =
+            adopted.into_iter().chain(hello.unacked.iter().map(|outcome| outcome.key)).collect();
+        let held: Vec<RunId> = self.memory.held_by(session).collect();
+        for id in held {
+            let key = self.memory.run(id).and_then(|open| open.run.attempt_key());
+            if key.is_some_and(|key| listed.contains(&key)) || greeting == Greeting::Repeated {
+                self.adopt(id, turn);
+            } else {
+                self.attempt_over(id, Event::Undelivered, Report::default(), turn);
+            }
+        }
+        for outcome in hello.unacked {
+            self.attempt_ended(stream, outcome, turn);
+        }
+    }
+
+    fn is_current(&self, key: AttemptKey, session: SessionId) -> bool {
+        self.memory.run(key.run).is_some_and(|Open { run, .. }| {
+            run.state == State::Dispatched
+                && run.attempt_key() == Some(key)
+                && run.assignment.as_ref().is_some_and(|assignment| assignment.session == session)
+        })
+    }
+
+    /// Its worker is back. What it was told may not have reached it.
+    fn adopt(&mut self, id: RunId, turn: &mut Turn) {
+        self.memory.change(id, |open| {
+            open.lost_at = None;
+            open.timeout_told = None;
+        });
+        if self.memory.run(id).is_some_and(|open| open.run.cancel_at.is_some()) {
+            self.tell_to_end(id, CancelReason::Requested, turn);
+        }
+    }
+
+    pub(super) fn credit(&mut self, stream: StreamId, add: u32, turn: &mut Turn) {
+        self.ask_for_hello(stream, turn);
+        if let Some(session) = self.sessions.on_stream(stream) {
+            session.credit = session.credit.saturating_add(add).min(session.profile.slots);
+        }
+    }
+
+    pub(super) fn bye(&mut self, stream: StreamId, turn: &mut Turn) {
+        self.ask_for_hello(stream, turn);
+        if let Some(session) = self.sessions.on_stream(stream) {
+            session.draining = true;
+        }
+    }
+
+    /// A stream from before this memory: its worker must say what it holds.
+    pub(super) fn ask_for_hello(&mut self, stream: StreamId, turn: &mut Turn) {
+        if self.sessions.must_ask(stream) {
+            turn.frame(stream, Frame::HelloAgain);
+        }
+    }
+
+    pub(super) fn stream_ended(&mut self, stream: StreamId, last_contact: Millis) {
+        let Some(session) = self.sessions.stream_ended(stream, last_contact) else { return };
+        let held: Vec<RunId> = self.memory.held_by(session).collect();
+        for id in held {
+            self.arm_lost(id, last_contact.min(self.now));
+        }
+        self.forget_if_idle(session);
+    }
+
+    /// From `since` on the attempt's worker is away.
+    pub(super) fn arm_lost(&mut self, id: RunId, since: Millis) {
+        let default_ms = self.settings.worker_lost_after_ms;
+        self.memory.change(id, |open| {
+            let lost_after_ms = open.run.limits.worker_lost_after_ms.unwrap_or(default_ms);
+            open.lost_at = Some(since.plus(lost_after_ms));
+        });
+    }
+
+    /// A worker that is away and holds nothing is forgotten.
+    pub(super) fn forget_if_idle(&mut self, session: SessionId) {
+        if self.memory.held_count(session) == 0 {
+            self.sessions.forget_if_away(session);
+        }
+    }
+
+    /// Every worker that is connected or holds attempts.
+    pub(super) fn worker_states(&self) -> Vec<WorkerState> {
+        let state = |session: &Session| WorkerState {
+            profile: session.profile.clone(),
+            running: u32::try_from(self.memory.held_count(session.profile.session)).unwrap_or(u32::MAX),
+            connected: session.stream.is_some(),
+            draining: session.draining,
+            last_contact: if session.stream.is_some() { self.now } else { session.last_contact },
+        };
+        let mut states: Vec<_> = self.sessions.all().map(state).collect();
+        states.sort_by_key(|state| state.profile.session);
+        states
+    }
+}

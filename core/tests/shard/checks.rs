@@ -1,0 +1,167 @@
+//! The guarantees that can only be judged over a whole history.
+
+use std::collections::BTreeMap;
+
+use fastjob_core::clock::Millis;
+use fastjob_core::domain::{Ended, Job, OutcomeKind, Overlap, Run, SkipReason, State, Trigger};
+use fastjob_core::id::JobId;
+
+use crate::world::World;
+
+/// Of any definition in these tests; an edit may lower them while a run waits for its next attempt.
+const MOST_RETRIES: u32 = 2;
+
+/// The ticks of a trigger in (after, until], by plain arithmetic.
+fn ticks(job: &Job, after: Millis, until: Millis) -> Vec<Millis> {
+    let grid = |phase: i64, period: i64| {
+        let first = phase + ((after.get() - phase).div_euclid(period) + 1) * period;
+        (first..=until.get()).step_by(period as usize).map(Millis::new).collect()
+    };
+    match &job.definition.trigger {
+        // The only expressions of these tests: every n seconds, in UTC.
+        Trigger::Cron(cron) => grid(0, cron.expression[2..3].parse::<i64>().unwrap() * 1_000),
+        Trigger::FixedRate { period_ms, phase } => grid(phase.unwrap_or(job.created_at).get(), *period_ms),
+        Trigger::At(instants) => instants.iter().copied().filter(|at| after < *at && *at <= until).collect(),
+        Trigger::FixedDelay { .. } | Trigger::Api => vec![],
+    }
+}
+
+/// G1: each tick of each enabled job has exactly one run, or lies in exactly one gap.
+pub(crate) fn every_tick_is_accounted_for(world: &World) {
+    for (id, revisions) in &world.tables.revisions {
+        let mut accounted: BTreeMap<Millis, Vec<&Run>> = BTreeMap::new();
+        for run in world.tables.runs.values().filter(|run| run.job == *id) {
+            if let Some(tick) = run.tick {
+                accounted.entry(tick).or_default().push(run);
+            }
+        }
+        for (index, revised) in revisions.iter().enumerate() {
+            let job = &revised.job;
+            if job.deleted_at.is_some() {
+                continue;
+            }
+            let until = match revisions.get(index + 1) {
+                Some(next) => next.at,
+                None => world.tables.jobs[id].next_at.map_or(far(job, revised.at), |next| next.plus(-1)),
+            };
+            if until <= revised.at {
+                continue;
+            }
+            for tick in ticks(job, revised.at, until) {
+                let of_tick = accounted.remove(&tick).unwrap_or_default();
+                let runs = of_tick.len() as u32;
+                let gaps = world
+                    .tables
+                    .gaps
+                    .iter()
+                    .filter(|gap| gap.job == *id && gap.from <= tick && tick <= gap.to);
+                let gaps = gaps.count() as u32;
+                assert_eq!(runs + gaps, 1, "G1: {runs} runs and {gaps} gaps at {tick:?} of {job:?}");
+                let skipped = State::Ended(Ended::Skipped(SkipReason::Disabled));
+                let before = of_tick.iter().all(|run| run.revision < job.revision || run.state == skipped);
+                assert!(job.enabled || before, "G1: a disabled job fired: {of_tick:?}");
+            }
+        }
+        // What is left had started or ended before an edit moved the ticks that were to come.
+        let early = |(tick, runs): (&Millis, &Vec<&Run>)| {
+            let moved = revisions.iter().skip(1).any(|revised| revised.at < *tick);
+            moved && runs.iter().all(|run| run.attempt > 0 || matches!(run.state, State::Ended(_)))
+        };
+        assert!(accounted.iter().all(early), "G1: runs without a tick: {accounted:?}");
+        gaps_count_their_ticks(world, *id);
+    }
+}
+
+fn far(job: &Job, from: Millis) -> Millis {
+    match &job.definition.trigger {
+        Trigger::At(instants) => *instants.last().unwrap(),
+        _ => from,
+    }
+}
+
+fn gaps_count_their_ticks(world: &World, id: JobId) {
+    for gap in world.tables.gaps.iter().filter(|gap| gap.job == id) {
+        let revisions = &world.tables.revisions[&id];
+        let job = &revisions.iter().find(|revised| revised.job.revision == gap.revision);
+        // A revision that another one followed within its turn is not stored.
+        let Some(revised) = job else { continue };
+        let within = ticks(&revised.job, gap.from.plus(-1), gap.to);
+        assert_eq!(gap.count, Some(within.len() as u64), "{gap:?}");
+        assert_eq!((within.first(), within.last()), (Some(&gap.from), Some(&gap.to)));
+    }
+}
+
+/// G5: as many executions as attempts at most, and those bounded by their recorded causes.
+pub(crate) fn executions_are_explained(world: &World) {
+    for run in world.tables.runs.values() {
+        let executions = world.executions.keys().filter(|key| key.run == run.id).count() as u32;
+        let superseded = world.tables.attempts.keys().filter(|(id, _)| *id == run.id).count() as u32;
+        let current = u32::from(run.assignment.is_some());
+        assert_eq!(run.attempt, superseded + current, "G5: {run:?}");
+        assert!(executions <= run.attempt, "G5: {run:?}");
+        assert!(run.fail_count <= MOST_RETRIES + 1 && run.lost_count <= 3, "G5, G13: {run:?}");
+        for (key, attempt) in world.tables.attempts.range((run.id, 0)..=(run.id, u32::MAX)) {
+            let undelivered = attempt.end == fastjob_core::domain::AttemptEnd::Undelivered;
+            let executed = world.executions.contains_key(&attempt.key);
+            assert!(!(undelivered && executed), "G5: undelivered, but executed: {key:?} of {run:?}");
+        }
+    }
+}
+
+/// G11: executions that their workers reported in order do not overlap where the job says so.
+pub(crate) fn overlap_is_respected(world: &World) {
+    let mut by_job: BTreeMap<JobId, Vec<(Millis, Millis)>> = BTreeMap::new();
+    for (key, execution) in &world.executions {
+        let run = &world.tables.runs[&key.run];
+        let reported = world.accepted.get(key).filter(|kind| !matches!(kind, OutcomeKind::Cancelled(_)));
+        let job = &world.tables.jobs[&run.job];
+        let always = world.tables.revisions[&job.id]
+            .iter()
+            .all(|revised| revised.job.definition.limits.overlap == Overlap::Skip);
+        if let (Some(_), Some(ended_at), true) =
+            (reported, execution.ended_at, always && run.limits.overlap == Overlap::Skip)
+        {
+            by_job.entry(run.job).or_default().push((execution.started_at, ended_at));
+        }
+    }
+    for (job, mut spans) in by_job {
+        spans.sort_unstable();
+        let apart = spans.windows(2).all(|pair| pair[0].1 <= pair[1].0);
+        assert!(apart, "G11: executions of {:?} overlap: {spans:?}", world.tables.jobs[&job].name);
+    }
+}
+
+/// Fixed-delay chains are numbered without a hole, each run after the end of the one before.
+pub(crate) fn chains_are_consecutive(world: &World) {
+    for job in world.tables.jobs.values() {
+        let runs = world.tables.runs.values().filter(|run| run.job == job.id);
+        let chain: BTreeMap<u64, _> = runs
+            .filter_map(|run| match run.fire_key {
+                fastjob_core::domain::FireKey::Chain(n) => Some((n, run)),
+                _ => None,
+            })
+            .collect();
+        let numbers: Vec<u64> = chain.keys().copied().collect();
+        assert_eq!(numbers, (1..=job.chain_seq).collect::<Vec<_>>(), "chain of {}", job.name);
+        for (before, after) in chain.values().zip(chain.values().skip(1)) {
+            assert!(before.ended_at.is_some_and(|ended| ended <= after.created_at), "{before:?} {after:?}");
+        }
+        let lives = job.enabled && job.deleted_at.is_none();
+        if let (Trigger::FixedDelay { .. }, true) = (&job.definition.trigger, lives) {
+            let open = chain.values().filter(|run| !matches!(run.state, State::Ended(_))).count();
+            let ends: Vec<_> =
+                chain.iter().map(|(n, run)| (n, run.state, run.due, run.ended_at, run.attempt)).collect();
+            assert_eq!(open, 1, "the chain of {job:?} goes on after {ends:?} now {:?}", world.latest);
+        }
+    }
+}
+
+/// A run that a start deadline skipped was never dispatched.
+pub(crate) fn skipped_runs_never_started(world: &World) {
+    for run in world.tables.runs.values() {
+        if let State::Ended(Ended::Skipped(reason)) = run.state {
+            let edited = matches!(reason, SkipReason::Disabled | SkipReason::Deleted);
+            assert!(edited || run.attempt == 0, "skipped after its start: {run:?}");
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Every metric there is: its name, what it says, its unit; and the functions that record them. Labels are bounded: an
+//! app beyond the first [`MAX_APPS`] is counted under `other`, so that no caller can grow the list without end.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use anyhow::Context;
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use parking_lot::Mutex;
+
+/// Apps that have labels of their own.
+pub const MAX_APPS: usize = 1_000;
+
+const LATENESS: &str = "fastjob_run_lateness_seconds";
+const CREATED: &str = "fastjob_runs_created_total";
+const ENDED: &str = "fastjob_runs_ended_total";
+const WAITING: &str = "fastjob_runs_waiting";
+const SCHEDULED: &str = "fastjob_runs_scheduled";
+const DISPATCHED: &str = "fastjob_runs_dispatched";
+const TURN: &str = "fastjob_turn_duration_seconds";
+const COMMIT: &str = "fastjob_commit_duration_seconds";
+const COMMIT_ROWS: &str = "fastjob_commit_rows";
+const COMMIT_PLANS: &str = "fastjob_commit_plans";
+const SESSIONS: &str = "fastjob_sessions_connected";
+const FRAMES_IN: &str = "fastjob_frames_received_total";
+const FRAMES_OUT: &str = "fastjob_frames_sent_total";
+const RENEWAL: &str = "fastjob_lease_renewal_seconds";
+const OWNED: &str = "fastjob_shards_owned";
+const BUILD: &str = "fastjob_build_info";
+
+const SECONDS: [f64; 15] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0];
+const COUNTS: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 50.0, 100.0, 500.0, 1_000.0, 2_500.0, 5_000.0];
+
+/// Starts the recording of metrics in this process. Errors: it was started before.
+pub fn start() -> anyhow::Result<PrometheusHandle> {
+    let recorder = recorder()?;
+    let handle = recorder.handle();
+    metrics::set_global_recorder(recorder).context("the recording of metrics was started before")?;
+    describe();
+    gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    Ok(handle)
+}
+
+fn recorder() -> anyhow::Result<PrometheusRecorder> {
+    let builder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
+        .set_buckets_for_metric(Matcher::Full(COMMIT_ROWS.to_owned()), &COUNTS)?
+        .set_buckets_for_metric(Matcher::Full(COMMIT_PLANS.to_owned()), &COUNTS)?;
+    Ok(builder.build_recorder())
+}
+
+fn describe() {
+    describe_histogram!(
+        LATENESS,
+        Unit::Seconds,
+        "From a run's due instant to the dispatch of its first attempt"
+    );
+    describe_counter!(CREATED, "Runs written, by source");
+    describe_counter!(ENDED, "Runs ended, by state and reason");
+    describe_gauge!(WAITING, "Runs that are due and wait for a worker");
+    describe_gauge!(SCHEDULED, "Runs in memory that are not due yet");
+    describe_gauge!(DISPATCHED, "Runs with an attempt at a worker");
+    describe_histogram!(TURN, Unit::Seconds, "An owner's turn, from its first message to the end of acting");
+    describe_histogram!(COMMIT, Unit::Seconds, "One transaction of the committer");
+    describe_histogram!(COMMIT_ROWS, "Rows of one commit");
+    describe_histogram!(COMMIT_PLANS, "Shards' plans joined in one commit");
+    describe_gauge!(SESSIONS, "Worker sessions connected to this server");
+    describe_counter!(FRAMES_IN, "Frames received from workers");
+    describe_counter!(FRAMES_OUT, "Frames sent to workers");
+    describe_histogram!(RENEWAL, Unit::Seconds, "One renewal of this server's lease");
+    describe_gauge!(OWNED, "Shards this server owns");
+    describe_gauge!(BUILD, "1, with the version of this server as label");
+}
+
+/// Gives apps their labels: one shared by all owners of a server.
+#[derive(Clone, Default)]
+pub struct AppLabels(Arc<Mutex<HashSet<Arc<str>>>>);
+
+impl AppLabels {
+    /// The label of an app: its name, or `other` once there are [`MAX_APPS`].
+    pub fn label(&self, app: &str) -> Arc<str> {
+        let mut known = self.0.lock();
+        if let Some(label) = known.get(app) {
+            return label.clone();
+        }
+        if known.len() >= MAX_APPS {
+            return "other".into();
+        }
+        let label: Arc<str> = app.into();
+        known.insert(label.clone());
+        label
+    }
+}
+
+/// A run's first attempt is dispatched `late_ms` after the run was due.
+pub fn run_dispatched(app: &Arc<str>, late_ms: i64) {
+    histogram!(LATENESS, "app" => app.clone()).record(seconds(late_ms));
+}
+
+/// Runs were written; `source` as in their JSON.
+pub fn runs_created(app: &Arc<str>, source: &'static str, count: u64) {
+    counter!(CREATED, "app" => app.clone(), "source" => source).increment(count);
+}
+
+/// A run ended; `state` and `reason` as in its JSON, `reason` empty if there is none.
+pub fn run_ended(app: &Arc<str>, state: &'static str, reason: &'static str) {
+    counter!(ENDED, "app" => app.clone(), "state" => state, "reason" => reason).increment(1);
+}
+
+/// How many open runs a shard has in memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct OpenRuns {
+    /// Due, and without a worker.
+    pub waiting: usize,
+    /// Not due yet.
+    pub scheduled: usize,
+    /// With a worker.
+    pub dispatched: usize,
+}
+
+/// The open runs of a shard, after a turn.
+pub fn shard_open_runs(app: &Arc<str>, shard: u16, open: OpenRuns) {
+    let shard = shard.to_string();
+    gauge!(WAITING, "app" => app.clone(), "shard" => shard.clone()).set(open.waiting as f64);
+    gauge!(SCHEDULED, "app" => app.clone(), "shard" => shard.clone()).set(open.scheduled as f64);
+    gauge!(DISPATCHED, "app" => app.clone(), "shard" => shard).set(open.dispatched as f64);
+}
+
+/// An owner's turn took this long.
+pub fn turn(duration: std::time::Duration) {
+    histogram!(TURN).record(duration);
+}
+
+/// A transaction joined `plans` plans of `rows` rows in all.
+pub fn commit(duration: std::time::Duration, plans: usize, rows: usize) {
+    histogram!(COMMIT).record(duration);
+    histogram!(COMMIT_PLANS).record(plans as f64);
+    histogram!(COMMIT_ROWS).record(rows as f64);
+}
+
+/// A worker's stream began.
+pub fn session_connected() {
+    gauge!(SESSIONS).increment(1.0);
+}
+
+/// A worker's stream ended.
+pub fn session_gone() {
+    gauge!(SESSIONS).decrement(1.0);
+}
+
+/// Frames came from a worker.
+pub fn frames_received(count: u64) {
+    counter!(FRAMES_IN).increment(count);
+}
+
+/// Frames went to a worker.
+pub fn frames_sent(count: u64) {
+    counter!(FRAMES_OUT).increment(count);
+}
+
+/// A renewal of the lease took this long.
+pub fn renewal_took(duration: std::time::Duration) {
+    histogram!(RENEWAL).record(duration);
+}
+
+/// How many shards the server owns.
+pub fn shards_owned(count: usize) {
+    gauge!(OWNED).set(count as f64);
+}
+
+fn seconds(ms: i64) -> f64 {
+    ms.max(0) as f64 / 1_000.0
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// What is recorded inside `record`, as Prometheus reads it.
+    pub(crate) fn rendered(record: impl FnOnce()) -> String {
+        let recorder = recorder().unwrap();
+        metrics::with_local_recorder(&recorder, || {
+            describe();
+            record();
+        });
+        recorder.handle().render()
+    }
+
+    #[test]
+    fn a_run_shows_in_its_metrics_with_help_and_buckets() {
+        let text = rendered(|| {
+            let app = AppLabels::default().label("demo");
+            run_dispatched(&app, 3);
+            run_ended(&app, "failed", "timeout");
+            shard_open_runs(&app, 0, OpenRuns { waiting: 2, ..OpenRuns::default() });
+            commit(std::time::Duration::from_millis(2), 3, 40);
+        });
+        for line in [
+            "# HELP fastjob_run_lateness_seconds From a run's due instant",
+            "# TYPE fastjob_run_lateness_seconds histogram",
+            "fastjob_run_lateness_seconds_bucket{app=\"demo\",le=\"0.0025\"} 0",
+            "fastjob_run_lateness_seconds_bucket{app=\"demo\",le=\"0.005\"} 1",
+            "fastjob_runs_ended_total{app=\"demo\",state=\"failed\",reason=\"timeout\"} 1",
+            "fastjob_runs_waiting{app=\"demo\",shard=\"0\"} 2",
+            "fastjob_commit_rows_bucket{le=\"50\"} 1",
+        ] {
+            assert!(text.contains(line), "no {line:?} in:\n{text}");
+        }
+    }
+
+    #[test]
+    fn apps_beyond_the_bound_share_one_label() {
+        let labels = AppLabels::default();
+        for app in 0..MAX_APPS {
+            assert_eq!(&*labels.label(&app.to_string()), app.to_string());
+        }
+        assert_eq!(&*labels.label("one more"), "other");
+        assert_eq!(&*labels.label("7"), "7");
+    }
+}

@@ -1,0 +1,67 @@
+//! The last step of a turn: what was committed is sent, answered and counted. Nothing here can fail the turn.
+
+use std::collections::HashMap;
+
+use fastjob_core::clock::Millis;
+use fastjob_core::domain::State;
+use fastjob_core::shard::{Frame, Message, Plan, StreamId};
+
+use super::Owner;
+use crate::failpoint::failpoint;
+use crate::metrics::{self, OpenRuns};
+
+impl Owner {
+    pub(super) fn act(&mut self, plan: Plan, now: Millis) {
+        if plan.frames.iter().any(|(_, frame)| matches!(frame, Frame::Ack { .. })) {
+            failpoint("before_acknowledgement");
+        }
+        self.count(&plan);
+        let sent = plan.frames.iter().any(|(_, frame)| matches!(frame, Frame::Dispatch(_)));
+        self.send(plan.frames, now);
+        if sent {
+            failpoint("after_send");
+        }
+        for (ticket, reply) in plan.replies {
+            self.reply(ticket, reply);
+        }
+        self.shared.waiters.ended(&plan.ended);
+    }
+
+    fn count(&self, plan: &Plan) {
+        for (_, frame) in &plan.frames {
+            if let Frame::Dispatch(dispatch) = frame
+                && dispatch.key.attempt == 1
+            {
+                metrics::run_dispatched(&self.app, dispatch.dispatched_at.since(dispatch.due));
+            }
+        }
+        for run in &plan.rows.runs_created {
+            metrics::runs_created(&self.app, run.source.as_str(), 1);
+        }
+        let at_once = plan.rows.runs_created.iter().map(|run| run.state);
+        for state in plan.rows.runs_ended.iter().map(|run| State::Ended(run.ended)).chain(at_once) {
+            if let State::Ended(ended) = state {
+                metrics::run_ended(&self.app, state.as_str(), ended.reason());
+            }
+        }
+        let load = self.shard.load();
+        let open = OpenRuns { waiting: load.waiting, scheduled: load.scheduled, dispatched: load.dispatched };
+        metrics::shard_open_runs(&self.app, self.settings.shard.shard, open);
+    }
+
+    /// A stream that does not keep up is closed: its worker says hello again, and nothing is lost.
+    fn send(&mut self, frames: Vec<(StreamId, Frame)>, now: Millis) {
+        let mut by_stream: HashMap<StreamId, Vec<Frame>> = HashMap::new();
+        for (stream, frame) in frames {
+            by_stream.entry(stream).or_default().push(frame);
+        }
+        for (stream, frames) in by_stream {
+            let Some(queue) = self.streams.get(&stream) else { continue };
+            if queue.try_send(frames).is_err() {
+                tracing::warn!(shard = %self.settings.shard, stream = stream.0, "stream closed: its queue is full or gone");
+                self.streams.remove(&stream);
+                self.own.push(Message::StreamEnded { stream, last_contact: now });
+            }
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! The loop around [`fastjob_core::shard`]: collect, load, decide, commit, act. One task per owned shard, no locks. It
+//! decides nothing itself, and nothing leaves it before the commit that says so.
+
+mod act;
+mod boot;
+mod collect;
+pub mod committer;
+pub mod door;
+pub mod waiters;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use fastjob_core::clock::{Clock, Millis};
+use fastjob_core::domain::{Refusal, RefusalKind};
+use fastjob_core::id::Epoch;
+use fastjob_core::shard::{Frame, Message, Plan, Reply, Settings, Shard, StreamId, Ticket};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::cluster::time::DatabaseTime;
+use crate::cluster::trust::{Lapse, LapsesSeen, Trust};
+use crate::failpoint::failpoint;
+use crate::metrics;
+use crate::store::{Claimed, Store, StoreError};
+
+use committer::{Commit, Committer, Refused};
+use door::Knock;
+use waiters::Waiters;
+
+/// What every owner of this server shares.
+#[derive(Clone)]
+pub struct Shared {
+    /// Where the rows are.
+    pub store: Store,
+    /// Commits turns.
+    pub committer: Committer,
+    /// Tells the time.
+    pub time: DatabaseTime,
+    /// Tells whether to act.
+    pub trust: Trust,
+    /// Who waits for runs to end.
+    pub waiters: Waiters,
+}
+
+/// Owns one app shard until the fence refuses it or it is told to stop.
+pub struct Owner {
+    shared: Shared,
+    settings: Settings,
+    /// The app's label in metrics.
+    app: Arc<str>,
+    door: mpsc::Receiver<Knock>,
+    stop: CancellationToken,
+    shard: Shard,
+    seen: LapsesSeen,
+    streams: HashMap<StreamId, mpsc::Sender<Vec<Frame>>>,
+    calls: HashMap<Ticket, oneshot::Sender<Reply>>,
+    next_ticket: u64,
+    /// Messages of the owner to itself, for the next turn.
+    own: Vec<Message>,
+    /// A time whose ticks nobody saw, until a committed turn has made up for it.
+    outage: Option<Lapse>,
+    /// Messages of a batch whose rows were refused: one per turn, until the guilty one is found.
+    suspects: VecDeque<Message>,
+}
+
+/// Why an owner's loop ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ended {
+    /// Another server owns the shard now.
+    Fenced,
+    /// It was told to stop; the shard is still this server's, at this epoch.
+    Stopped(Epoch),
+}
+
+enum Turn {
+    Done,
+    Fenced,
+}
+
+impl Owner {
+    /// An owner of the shard that was just claimed.
+    pub fn new(
+        shared: Shared,
+        settings: Settings,
+        app: Arc<str>,
+        claimed: Claimed,
+        door: mpsc::Receiver<Knock>,
+        stop: CancellationToken,
+    ) -> Self {
+        let seen = shared.trust.lapses_seen();
+        let shard = Shard::new(settings.clone(), boot::chance());
+        let mut owner = Self {
+            shared,
+            settings,
+            app,
+            door,
+            stop,
+            shard,
+            seen,
+            streams: HashMap::new(),
+            calls: HashMap::new(),
+            next_ticket: 0,
+            own: Vec::new(),
+            outage: None,
+            suspects: VecDeque::new(),
+        };
+        let now = owner.shared.time.now();
+        owner.missed(claimed.outage_from, now);
+        owner
+    }
+
+    /// The whole scheduler at a glance. See ARCHITECTURE.md, "The owner's turn".
+    pub async fn own(mut self) -> Ended {
+        if !self.boot().await {
+            return self.ended();
+        }
+        while let Some(batch) = self.collect().await {
+            match self.turn(batch).await {
+                Turn::Done => {}
+                Turn::Fenced => return self.fenced(),
+            }
+        }
+        self.ended()
+    }
+
+    async fn turn(&mut self, batch: Vec<Message>) -> Turn {
+        let now = self.shared.time.now();
+        let started = self.shared.time.elapsed();
+        let facts = match self.load(&batch, now).await {
+            Ok(facts) => facts,
+            Err(error) => {
+                tracing::warn!(shard = %self.settings.shard, %error, "turn could not load its facts");
+                self.put_back(batch).await;
+                return Turn::Done;
+            }
+        };
+        let plan = self.shard.decide(batch.clone(), facts, now);
+        match self.commit(&plan, now).await {
+            Ok(()) if self.shared.trust.holds() => {
+                self.act(plan, now);
+                metrics::turn(self.shared.time.elapsed() - started);
+                Turn::Done
+            }
+            Err(Refused::Fenced) => Turn::Fenced,
+            Err(Refused::Data) => self.suspect(batch).await,
+            Ok(()) | Err(Refused::Unknown) => self.reload().await,
+        }
+    }
+
+    async fn load(&self, batch: &[Message], now: Millis) -> Result<fastjob_core::shard::Facts, StoreError> {
+        let needs = self.shard.needs(batch, now);
+        if needs.is_empty() {
+            Ok(Default::default())
+        } else {
+            self.shared.store.facts(self.settings.shard, &needs).await
+        }
+    }
+
+    async fn commit(&mut self, plan: &Plan, now: Millis) -> Result<(), Refused> {
+        if plan.rows.is_empty() {
+            return Ok(());
+        }
+        let (shard, epoch) = (self.settings.shard, self.settings.epoch);
+        self.shared.committer.commit(Commit { shard, epoch, rows: plan.rows.clone(), at: now }).await?;
+        if plan.rows.outage_over {
+            self.outage = None;
+        }
+        if !plan.rows.runs_created.is_empty() {
+            failpoint("after_write_ahead_commit");
+        }
+        if !plan.rows.runs_started.is_empty() {
+            failpoint("after_dispatch_commit");
+        }
+        Ok(())
+    }
+
+    /// The rows of this batch contradict the database. The memory may be wrong: read it again, and take the messages one
+    /// by one. One that is refused alone is the culprit.
+    async fn suspect(&mut self, mut batch: Vec<Message>) -> Turn {
+        if batch.len() == 1 {
+            let message = batch.remove(0);
+            tracing::error!(shard = %self.settings.shard, ?message, "message refused by the database");
+            if let Message::Call { ticket, .. } = message {
+                let refusal =
+                    Refusal::new(RefusalKind::Internal, "refused_by_database", "failed to write the change");
+                self.reply(ticket, Reply::Refused(refusal.remedy("see the server's log")));
+            }
+        } else {
+            self.suspects.extend(batch);
+        }
+        self.reload_keeping_calls().await
+    }
+
+    fn fenced(self) -> Ended {
+        tracing::warn!(shard = %self.settings.shard, epoch = self.settings.epoch.0, "shard taken over by another server");
+        Ended::Fenced
+    }
+
+    fn ended(self) -> Ended {
+        Ended::Stopped(self.settings.epoch)
+    }
+
+    /// Calls whose turn came to nothing known: the caller asks again, with the same request id.
+    fn refuse_calls(&mut self) {
+        let suspected: HashSet<Ticket> = self.suspects.iter().filter_map(ticket_of).collect();
+        let unknown: Vec<Ticket> =
+            self.calls.keys().filter(|ticket| !suspected.contains(ticket)).copied().collect();
+        for ticket in unknown {
+            let refusal = Refusal::new(
+                RefusalKind::Unavailable,
+                "commit_unknown",
+                "the change may not have been written",
+            );
+            self.reply(ticket, Reply::Refused(refusal.remedy("repeat the call with the same request id")));
+        }
+    }
+
+    fn reply(&mut self, ticket: Ticket, reply: Reply) {
+        if let Some(caller) = self.calls.remove(&ticket) {
+            let _ = caller.send(reply);
+        }
+    }
+}
+
+fn ticket_of(message: &Message) -> Option<Ticket> {
+    match message {
+        Message::Call { ticket, .. } => Some(*ticket),
+        _ => None,
+    }
+}

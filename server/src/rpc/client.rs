@@ -1,0 +1,283 @@
+//! What programs and people call.
+
+use fastjob_core::clock::Millis;
+use fastjob_core::domain::{Refusal, RefusalKind};
+use fastjob_core::id::RunId;
+use fastjob_core::protocol::v1::client_server::Client;
+use fastjob_core::protocol::{field, job, run, session, v1};
+use tonic::{Request, Response, Status};
+
+use super::{answer, caller, of_app, refused};
+use crate::api::apps::AppSeen;
+use crate::api::runs::{RunBy, RunSeen};
+use crate::api::{Api, MAX_PAGE_BYTES};
+use crate::cluster::directory::Owner;
+use crate::store::{LedgerEntry, LedgerFilter, RunFilter, Server, ServerPhase};
+
+type Answer<T> = Result<Response<T>, Status>;
+
+/// The service `Client`.
+pub(super) struct ClientDoor {
+    api: Api,
+}
+
+impl ClientDoor {
+    pub(super) fn new(api: Api) -> Self {
+        Self { api }
+    }
+}
+
+#[tonic::async_trait]
+impl Client for ClientDoor {
+    async fn job_put(&self, request: Request<v1::JobPutRequest>) -> Answer<v1::JobPutReply> {
+        let (by, message) = of_app(&self.api, request, |message| &message.app).await?;
+        field::items("jobs", message.jobs.len(), 0..=job::MAX_PUT).map_err(refused)?;
+        let now = self.api.now();
+        let mut puts = Vec::with_capacity(message.jobs.len());
+        for (at, spec) in message.jobs.into_iter().enumerate() {
+            let put = job::put(spec, now).map_err(|inner| inner.within(&format!("jobs[{at}]")));
+            puts.push(put.map_err(refused)?);
+        }
+        let done = self.api.job_put(&by, puts).await.map_err(refused)?;
+        let mut room = Room::of_reply();
+        let shown = |done| room.put(job::put_done(done, &by.app().name));
+        let results = done.iter().map(shown).collect();
+        answer(v1::JobPutReply { results })
+    }
+
+    async fn job_get(&self, request: Request<v1::JobGetRequest>) -> Answer<v1::Job> {
+        let (by, message) = of_app(&self.api, request, |message| &message.app).await?;
+        let name = field::name("name", &message.name).map_err(refused)?;
+        let found = self.api.job_get(&by, &name).await.map_err(refused)?;
+        answer(job::job(&found, &by.app().name))
+    }
+
+    async fn job_list(&self, request: Request<v1::JobListRequest>) -> Answer<v1::JobListReply> {
+        let (by, message) = of_app(&self.api, request, |message| &message.app).await?;
+        let after = (!message.after.is_empty()).then(|| field::name("after", &message.after));
+        let after = after.transpose().map_err(refused)?;
+        let jobs = self.api.job_list(&by, after.as_ref(), message.limit).await.map_err(refused)?;
+        answer(v1::JobListReply { jobs: jobs.iter().map(|found| job::job(found, &by.app().name)).collect() })
+    }
+
+    async fn job_enable(&self, request: Request<v1::JobSetEnabledRequest>) -> Answer<v1::Job> {
+        let (by, message) = of_app(&self.api, request, |message| &message.app).await?;
+        let name = field::name("name", &message.name).map_err(refused)?;
+        let changed = self.api.job_enable(&by, name).await.map_err(refused)?;
+        answer(job::job(&changed, &by.app().name))
+    }
+
+    async fn job_disable(&self, request: Request<v1::JobSetEnabledRequest>) -> Answer<v1::Job> {
+        let (by, message) = of_app(&self.api, request, |message| &message.app).await?;
+        let name = field::name("name", &message.name).map_err(refused)?;
+        let changed = self.api.job_disable(&by, name).await.map_err(refused)?;
+        answer(job::job(&changed, &by.app().name))
+    }
+
+    async fn job_delete(&self, request: Request<v1::JobDeleteRequest>) -> Answer<v1::JobDeleteReply> {
+        let (by, message) = of_app(&self.api, request, |message| &message.app).await?;
+        let name = field::name("name", &message.name).map_err(refused)?;
+        self.api.job_delete(&by, name).await.map_err(refused)?;
+        answer(v1::JobDeleteReply {})
+    }
+
+    async fn job_next(&self, request: Request<v1::JobNextRequest>) -> Answer<v1::JobNextReply> {
+        let (by, message) = of_app(&self.api, request, |message| &message.app).await?;
+        let name = field::name("name", &message.name).map_err(refused)?;
+        let from = message.from.map(|from| field::instant("from", from)).transpose().map_err(refused)?;
+        let ticks = self.api.job_next(&by, &name, from, message.count).await.map_err(refused)?;
+        answer(v1::JobNextReply { ticks: ticks.into_iter().map(Millis::get).collect() })
+    }
+
+    async fn job_ledger(&self, request: Request<v1::JobLedgerRequest>) -> Answer<v1::JobLedgerReply> {
+        let (by, message) = of_app(&self.api, request, |message| &message.app).await?;
+        let name = field::name("name", &message.name).map_err(refused)?;
+        let filter = LedgerFilter {
+            from: Millis::new(message.from),
+            to: Millis::new(message.to),
+            after: page(&message.page).map_err(refused)?,
+            limit: message.limit,
+        };
+        let ledger = self.api.job_ledger(&by, &name, filter).await.map_err(refused)?;
+        let app = &by.app().name;
+        let entry = |entry: &LedgerEntry| match entry {
+            LedgerEntry::Run(found) => v1::ledger_entry::Entry::Run(run::run(found, app)),
+            LedgerEntry::Gap(gap) => v1::ledger_entry::Entry::Gap(run::gap(gap, app, &ledger.job)),
+        };
+        let entries = ledger.entries.iter().map(|of| v1::LedgerEntry { entry: Some(entry(of)) }).collect();
+        let next = ledger.next.map(|(at, id)| [&at.get().to_be_bytes()[..], id.as_bytes()].concat());
+        answer(v1::JobLedgerReply { entries, next: next.unwrap_or_default().into() })
+    }
+
+    async fn trigger(&self, request: Request<v1::TriggerRequest>) -> Answer<v1::TriggerReply> {
+        let (by, message) = of_app(&self.api, request, |message| &message.app).await?;
+        let read = |(at, spec)| run::fire(spec).map_err(|inner| inner.within(&format!("triggers[{at}]")));
+        field::items("triggers", message.triggers.len(), 0..=run::MAX_TRIGGERS).map_err(refused)?;
+        let fires = message.triggers.into_iter().enumerate().map(read).collect();
+        let results = self.api.trigger(&by, fires).await.map_err(refused)?;
+        let mut room = Room::of_reply();
+        let shown = |result| room.triggered(run::triggered(result, &by.app().name));
+        let results = results.iter().map(shown).collect();
+        answer(v1::TriggerReply { results })
+    }
+
+    async fn run_get(&self, request: Request<v1::RunGetRequest>) -> Answer<v1::Run> {
+        let (by, message) = of_app(&self.api, request, |message| &message.app).await?;
+        let which = run_by(message.by).map_err(refused)?;
+        let RunSeen { run: found, attempts, progress } =
+            self.api.run_get(&by, which).await.map_err(refused)?;
+        let (percent, note) = progress
+            .map_or((None, String::new()), |(percent, note)| (Some(u32::from(percent)), note.to_string()));
+        answer(v1::Run {
+            attempts: run::attempts(&found, &attempts),
+            progress_percent: percent,
+            progress_note: note,
+            ..run::run(&found, &by.app().name)
+        })
+    }
+
+    async fn run_list(&self, request: Request<v1::RunListRequest>) -> Answer<v1::RunListReply> {
+        let (by, message) = of_app(&self.api, request, |message| &message.app).await?;
+        let job = (!message.job.is_empty()).then(|| field::name("job", &message.job));
+        let filter = RunFilter {
+            job: job.transpose().map_err(refused)?,
+            states: run::states(&message.states).map_err(refused)?,
+            before: field::optional_id("before", &message.before).map_err(refused)?,
+            limit: message.limit,
+        };
+        let runs = self.api.run_list(&by, filter).await.map_err(refused)?;
+        answer(v1::RunListReply { runs: runs.iter().map(|found| run::run(found, &by.app().name)).collect() })
+    }
+
+    async fn run_wait(&self, request: Request<v1::RunWaitRequest>) -> Answer<v1::Run> {
+        let (by, message) = of_app(&self.api, request, |message| &message.app).await?;
+        let id = field::id("id", &message.id).map_err(refused)?;
+        let found = self.api.run_wait(&by, id, message.timeout_ms).await.map_err(refused)?;
+        answer(run::run(&found, &by.app().name))
+    }
+
+    async fn run_cancel(&self, request: Request<v1::RunCancelRequest>) -> Answer<v1::Run> {
+        let (by, message) = of_app(&self.api, request, |message| &message.app).await?;
+        let id = field::id("id", &message.id).map_err(refused)?;
+        let found = self.api.run_cancel(&by, id).await.map_err(refused)?;
+        answer(run::run(&found, &by.app().name))
+    }
+
+    async fn run_retry(&self, request: Request<v1::RunRetryRequest>) -> Answer<v1::Run> {
+        let (by, message) = of_app(&self.api, request, |message| &message.app).await?;
+        let id = field::id("id", &message.id).map_err(refused)?;
+        let repeat = field::id("request_id", &message.request_id).map_err(refused)?;
+        let made = self.api.run_retry(&by, id, repeat).await.map_err(refused)?;
+        answer(run::run(&made, &by.app().name))
+    }
+
+    async fn app_list(&self, request: Request<v1::AppListRequest>) -> Answer<v1::AppListReply> {
+        let by = caller(&self.api, &request).map_err(refused)?;
+        answer(v1::AppListReply { apps: self.api.app_list(&by).into_iter().map(app).collect() })
+    }
+
+    async fn worker_list(&self, request: Request<v1::WorkerListRequest>) -> Answer<v1::WorkerListReply> {
+        let (by, _) = of_app(&self.api, request, |message| &message.app).await?;
+        let workers = self.api.worker_list(&by).await.map_err(refused)?;
+        let workers = workers.iter().map(|(shard, worker)| session::worker(worker, *shard)).collect();
+        answer(v1::WorkerListReply { workers })
+    }
+
+    async fn server_list(&self, request: Request<v1::ServerListRequest>) -> Answer<v1::ServerListReply> {
+        let by = caller(&self.api, &request).map_err(refused)?;
+        let servers = self.api.server_list(&by).await.map_err(refused)?;
+        answer(v1::ServerListReply { servers: servers.into_iter().map(server).collect() })
+    }
+}
+
+/// What a reply may still hold of payloads, which its caller knows or can ask for one by one.
+struct Room(usize);
+
+impl Room {
+    fn of_reply() -> Self {
+        Self(MAX_PAGE_BYTES)
+    }
+
+    fn put(&mut self, mut result: v1::JobPutResult) -> v1::JobPutResult {
+        if let Some(spec) = result.job.as_mut().and_then(|job| job.spec.as_mut()) {
+            self.keep(&mut spec.params);
+        }
+        result
+    }
+
+    fn triggered(&mut self, mut result: v1::TriggerResult) -> v1::TriggerResult {
+        if let Some(v1::trigger_result::Result::Run(run)) = &mut result.result {
+            self.keep(&mut run.params);
+            self.keep(&mut run.result);
+            self.keep(&mut run.error);
+        }
+        result
+    }
+
+    fn keep(&mut self, part: &mut Option<impl prost::Message>) {
+        let bytes = part.as_ref().map_or(0, prost::Message::encoded_len);
+        match self.0.checked_sub(bytes) {
+            Some(left) => self.0 = left,
+            None => *part = None,
+        }
+    }
+}
+
+/// An app for the wire.
+pub(super) fn app(seen: AppSeen) -> v1::App {
+    v1::App {
+        name: seen.app.name.as_str().into(),
+        shards: seen.app.shards.into(),
+        created_at: seen.app.created_at.get(),
+        owners: seen.owners.into_iter().map(owner).collect(),
+    }
+}
+
+/// The owner of a shard for the wire.
+pub(super) fn owner(owner: Owner) -> v1::ShardOwner {
+    v1::ShardOwner {
+        shard: owner.shard.shard.into(),
+        epoch: owner.epoch.0,
+        address: owner.address.unwrap_or_default(),
+    }
+}
+
+fn server((server, shards): (Server, u32)) -> v1::ServerState {
+    let state = match server.phase {
+        ServerPhase::Up => "up",
+        ServerPhase::Draining => "draining",
+        ServerPhase::Dead => "dead",
+    };
+    v1::ServerState {
+        id: server.id.as_bytes().to_vec().into(),
+        rpc_address: server.rpc_address,
+        http_address: server.http_address,
+        version: server.version,
+        state: state.into(),
+        renewed_at: server.renewed_at.get(),
+        shards,
+    }
+}
+
+fn run_by(by: Option<v1::run_get_request::By>) -> Result<RunBy, Refusal> {
+    match by {
+        Some(v1::run_get_request::By::Id(id)) => Ok(RunBy::Id(field::id("id", &id)?)),
+        Some(v1::run_get_request::By::Key(key)) => Ok(RunBy::Key {
+            job: field::name("key.job", &key.job)?,
+            key: field::shared_text("key.idempotency_key", &key.idempotency_key, run::MAX_KEY_CHARS)?,
+        }),
+        None => Err(Refusal::new(RefusalKind::Invalid, "run_missing", "the call names no run")
+            .remedy("give its id, or its job and idempotency key")),
+    }
+}
+
+fn page(bytes: &[u8]) -> Result<Option<(Millis, RunId)>, Refusal> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let bad =
+        || Refusal::invalid("bad_page", "page", "is not one of ours").remedy("give the `next` of a reply");
+    let (at, id) = bytes.split_first_chunk::<8>().ok_or_else(bad)?;
+    let id = RunId::from_slice(id).ok_or_else(bad)?;
+    Ok(Some((Millis::new(i64::from_be_bytes(*at)), id)))
+}

@@ -1,0 +1,132 @@
+//! When a worker was last heard, and when it last gave proof of life: data, so that it can be judged at a tick.
+
+use std::time::Duration;
+
+use fastjob_core::clock::Millis;
+
+use super::Pace;
+
+/// The contact to one worker.
+pub(super) struct Contact {
+    pace: Pace,
+    heard: Duration,
+    judged: Duration,
+    life: Option<u64>,
+    alive: Duration,
+    alive_at: Millis,
+}
+
+/// What a tick finds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Verdict {
+    /// It speaks and lives.
+    Alive,
+    /// Nothing was heard for too long.
+    Silent,
+    /// It speaks, but the side that runs its handlers does not live.
+    Lifeless,
+}
+
+impl Contact {
+    /// Its Hello has just come.
+    pub(super) fn new(pace: Pace, now: Millis, elapsed: Duration) -> Self {
+        Self { pace, heard: elapsed, judged: elapsed, life: None, alive: elapsed, alive_at: now }
+    }
+
+    /// Something came.
+    pub(super) fn heard(&mut self, elapsed: Duration) {
+        self.heard = elapsed;
+    }
+
+    /// A beat came, with the counter of the side that runs the handlers.
+    pub(super) fn beat(&mut self, life: u64, now: Millis, elapsed: Duration) {
+        if self.life != Some(life) {
+            self.life = Some(life);
+            self.works(now, elapsed);
+        }
+    }
+
+    /// A handler gave a sign of life.
+    pub(super) fn works(&mut self, now: Millis, elapsed: Duration) {
+        self.alive = elapsed;
+        self.alive_at = now;
+    }
+
+    /// When it last gave proof of life.
+    pub(super) fn alive_at(&self) -> Millis {
+        self.alive_at
+    }
+
+    /// Judges at a tick. A pause of this server (stopped, asleep, overloaded) is not the worker's silence: after one,
+    /// the worker is given its time anew.
+    pub(super) fn judge(&mut self, elapsed: Duration) -> Verdict {
+        let since = |earlier: Duration| elapsed.saturating_sub(earlier);
+        let paused = since(self.judged) > millis(self.pace.ping_ms) * 2;
+        let pause = since(self.judged);
+        self.judged = elapsed;
+        if paused {
+            self.heard = elapsed;
+            self.alive += pause;
+        }
+        if since(self.heard) > millis(self.pace.silence_ms) {
+            Verdict::Silent
+        } else if since(self.alive) > millis(self.pace.lost_after_ms) {
+            Verdict::Lifeless
+        } else {
+            Verdict::Alive
+        }
+    }
+}
+
+fn millis(ms: i64) -> Duration {
+    Duration::from_millis(ms.unsigned_abs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PACE: Pace = Pace { ping_ms: 1_000, silence_ms: 3_000, lost_after_ms: 30_000 };
+
+    fn contact() -> Contact {
+        Contact::new(PACE, Millis::new(0), Duration::ZERO)
+    }
+
+    fn seconds(seconds: u64) -> (Millis, Duration) {
+        (Millis::new(i64::try_from(seconds).expect("small") * 1_000), Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn a_worker_that_says_nothing_is_silent_after_the_silence() {
+        let mut contact = contact();
+        let verdicts = [1, 2, 3, 4].map(|at| contact.judge(Duration::from_secs(at)));
+        assert_eq!(verdicts, [Verdict::Alive, Verdict::Alive, Verdict::Alive, Verdict::Silent]);
+        assert_eq!(contact.alive_at(), Millis::new(0));
+    }
+
+    #[test]
+    fn a_beat_with_a_new_life_is_proof_of_life_and_one_with_the_old_is_not() {
+        let mut contact = contact();
+        let mut lifeless_at = None;
+        for at in 1..40 {
+            let (now, elapsed) = seconds(at);
+            contact.heard(elapsed);
+            contact.beat(if at < 5 { at } else { 5 }, now, elapsed);
+            if contact.judge(elapsed) == Verdict::Lifeless {
+                lifeless_at = lifeless_at.or(Some(at));
+            }
+        }
+        assert_eq!(lifeless_at, Some(36), "the counter last rose at 5 s, and 30 s are allowed");
+        assert_eq!(contact.alive_at(), Millis::new(5_000));
+    }
+
+    #[test]
+    fn a_pause_of_this_server_is_not_the_worker_s_silence() {
+        let mut contact = contact();
+        assert_eq!(contact.judge(Duration::from_secs(1)), Verdict::Alive);
+        assert_eq!(contact.judge(Duration::from_secs(100)), Verdict::Alive);
+        assert_eq!(contact.judge(Duration::from_secs(101)), Verdict::Alive);
+        assert_eq!(contact.judge(Duration::from_secs(103)), Verdict::Alive);
+        assert_eq!(contact.judge(Duration::from_secs(104)), Verdict::Silent);
+    }
+}

@@ -1,0 +1,243 @@
+//! What happened, read back from three sides: the ledger, the attempts, and the handlers' own log.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use serde_json::Value;
+
+use super::load::{Job, instant_ms};
+use super::processes::{Server, Workers, text_of};
+
+/// Everything the checker looks at.
+pub struct History {
+    pub jobs: Vec<JobHistory>,
+    /// By run id.
+    pub runs: HashMap<String, Run>,
+    pub executions: Vec<Execution>,
+    /// Runs whose trigger was answered.
+    pub accepted: Vec<String>,
+}
+
+pub struct JobHistory {
+    pub job: Job,
+    /// Ticks after this instant were not to fire.
+    pub disabled_at_ms: i64,
+    /// Ticks of its runs, and those in its gaps.
+    pub run_ticks: Vec<i64>,
+    pub gaps: Vec<Gap>,
+    pub runs: Vec<String>,
+}
+
+#[derive(Debug)]
+pub struct Gap {
+    pub from_ms: i64,
+    pub to_ms: i64,
+    pub reason: String,
+}
+
+pub struct Run {
+    pub state: String,
+    pub reason: String,
+    pub due_ms: i64,
+    pub attempts: Vec<Attempt>,
+    pub lost: u64,
+    pub failed: u64,
+}
+
+#[derive(Debug)]
+pub struct Attempt {
+    pub ordinal: u64,
+    pub outcome: String,
+}
+
+/// One call of a handler, by its own log.
+#[derive(Clone, Debug)]
+pub struct Execution {
+    pub run: String,
+    pub attempt: u64,
+    pub entered_ms: i64,
+    /// `None`: its process was killed meanwhile.
+    pub left_ms: Option<i64>,
+    pub tick_ms: Option<i64>,
+}
+
+/// Reads it all. `ended` are the instants of the jobs' disabling.
+pub fn read(
+    server: &Server,
+    workers: &Workers,
+    jobs: &[Job],
+    ended: Vec<i64>,
+    accepted: Vec<String>,
+) -> Result<History, String> {
+    let executions = executions(&workers.executions()?);
+    let mut entered: HashMap<&str, usize> = HashMap::new();
+    for execution in &executions {
+        *entered.entry(&execution.run).or_default() += 1;
+    }
+    let mut runs = HashMap::new();
+    let mut histories = Vec::new();
+    for (job, disabled_at_ms) in jobs.iter().zip(ended) {
+        let mut history = JobHistory {
+            job: job.clone(),
+            disabled_at_ms,
+            run_ticks: Vec::new(),
+            gaps: Vec::new(),
+            runs: Vec::new(),
+        };
+        for line in server.ask(&[
+            "job",
+            "ledger",
+            job.name,
+            "--from",
+            "2020-01-01T00:00:00Z",
+            "--to",
+            "2100-01-01T00:00:00Z",
+        ])? {
+            if line["gap"] == true {
+                history.gaps.push(gap(&line)?);
+                continue;
+            }
+            let id = text_of(&line, "id");
+            history.run_ticks.extend(instant_ms(&line["tick"]));
+            let again = line["attempt"].as_u64().unwrap_or(0) > 1
+                || entered.get(id.as_str()).is_some_and(|&times| times > 1);
+            let whole = if again { server.ask(&["run", "get", &id])?.pop() } else { None };
+            runs.insert(id.clone(), run(whole.as_ref().unwrap_or(&line)));
+            history.runs.push(id);
+        }
+        histories.push(history);
+    }
+    Ok(History { jobs: histories, runs, executions, accepted })
+}
+
+fn gap(line: &Value) -> Result<Gap, String> {
+    let (from_ms, to_ms) = instant_ms(&line["from"])
+        .zip(instant_ms(&line["to"]))
+        .ok_or_else(|| format!("gap without bounds: {line}"))?;
+    Ok(Gap { from_ms, to_ms, reason: text_of(line, "reason") })
+}
+
+fn run(value: &Value) -> Run {
+    let count = |field: &str| value[field].as_u64().unwrap_or(0);
+    let attempts = match value["attempts"].as_array() {
+        Some(attempts) => attempts
+            .iter()
+            .map(|attempt| Attempt {
+                ordinal: attempt["attempt"].as_u64().unwrap_or(0),
+                outcome: text_of(attempt, "outcome"),
+            })
+            .collect(),
+        None => (1..=count("attempt"))
+            .map(|ordinal| Attempt { ordinal, outcome: text_of(value, "state") })
+            .collect(),
+    };
+    Run {
+        state: text_of(value, "state"),
+        reason: text_of(value, "reason"),
+        due_ms: instant_ms(&value["due"]).unwrap_or(0),
+        attempts,
+        lost: count("lost_count"),
+        failed: count("fail_count"),
+    }
+}
+
+/// Joins the lines of beginning and end.
+pub fn executions(lines: &[Value]) -> Vec<Execution> {
+    let mut open: BTreeMap<(String, u64, u64), usize> = BTreeMap::new();
+    let mut executions: Vec<Execution> = Vec::new();
+    for line in lines {
+        let key =
+            (text_of(line, "run"), line["attempt"].as_u64().unwrap_or(0), line["pid"].as_u64().unwrap_or(0));
+        let at_ms = line["at_ms"].as_i64().unwrap_or(0);
+        if line["event"] == "entered" {
+            let (run, attempt, _) = key.clone();
+            open.insert(key, executions.len());
+            executions.push(Execution {
+                run,
+                attempt,
+                entered_ms: at_ms,
+                left_ms: None,
+                tick_ms: line["tick_ms"].as_i64(),
+            });
+        } else if let Some(at) = open.remove(&key) {
+            executions[at].left_ms = Some(at_ms);
+        }
+    }
+    executions
+}
+
+/// The kills of the server, and what was under way at each.
+#[derive(Default)]
+pub struct Kills(Vec<(&'static str, HashSet<(String, u64)>)>);
+
+impl Kills {
+    pub fn note(&mut self, point: &'static str, lines: Vec<Value>) {
+        let in_flight = executions(&lines).into_iter().filter(|execution| execution.left_ms.is_none());
+        self.0.push((point, in_flight.map(|execution| (execution.run, execution.attempt)).collect()));
+    }
+
+    /// Per failpoint: kills, attempts in flight, and what became of these attempts if they were superseded.
+    pub fn print(&self, history: &History) {
+        println!(
+            "{:<26} {:>8} {:>10} {:>6} {:>12} {:>8}",
+            "killed", "SIGKILLs", "in flight", "lost", "undelivered", "failed"
+        );
+        let points: Vec<&str> = self.0.iter().map(|(point, _)| *point).fold(Vec::new(), |mut seen, point| {
+            if !seen.contains(&point) {
+                seen.push(point);
+            }
+            seen
+        });
+        for point in points {
+            let kills: Vec<_> = self.0.iter().filter(|(of, _)| *of == point).collect();
+            let outcome = |word: &str| {
+                kills
+                    .iter()
+                    .flat_map(|(_, in_flight)| in_flight)
+                    .filter(|(run, attempt)| history.outcome(run, *attempt) == Some(word))
+                    .count()
+            };
+            let in_flight: usize = kills.iter().map(|(_, in_flight)| in_flight.len()).sum();
+            println!(
+                "{point:<26} {:>8} {in_flight:>10} {:>6} {:>12} {:>8}",
+                kills.len(),
+                outcome("lost"),
+                outcome("undelivered"),
+                outcome("failed")
+            );
+        }
+        let undelivered = history
+            .runs
+            .values()
+            .flat_map(|run| &run.attempts)
+            .filter(|attempt| attempt.outcome == "undelivered")
+            .count();
+        println!("attempts never delivered and sent again: {undelivered}");
+        println!(
+            "ticks {}, runs {}, executions {}, accepted calls {}",
+            history.jobs.iter().map(|job| job.run_ticks.len()).sum::<usize>(),
+            history.runs.len(),
+            history.executions.len(),
+            history.accepted.len()
+        );
+    }
+
+    /// The test proves nothing of a point that was not hit often enough while there was something to lose.
+    pub fn must_be_enough(&self, points: &[&str], least: usize) -> Result<(), String> {
+        for point in points {
+            let hits = self.0.iter().filter(|(of, in_flight)| of == point && !in_flight.is_empty()).count();
+            if hits < least {
+                return Err(format!(
+                    "void: {point} was hit {hits} times with attempts in flight, not {least}"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl History {
+    fn outcome(&self, run: &str, attempt: u64) -> Option<&str> {
+        let attempts = &self.runs.get(run)?.attempts;
+        attempts.iter().find(|one| one.ordinal == attempt).map(|one| one.outcome.as_str())
+    }
+}
