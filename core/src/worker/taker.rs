@@ -87,7 +87,7 @@ impl Taker {
         self.hub.progress(key, percent, note);
     }
 
-    /// Proves that the side which runs the handlers is alive. Taking proves it, too.
+    /// Proves that the side which runs the handlers is alive; taking proves it, too. Do either at least once a second.
     pub fn alive(&self) {
         self.hub.life.raise();
     }
@@ -120,6 +120,14 @@ impl Taker {
             return Err(Error::new(ErrorKind::Timeout, "handlers_running", message));
         }
         Ok(())
+    }
+
+    /// Ends at once, without waiting for anything: streams are cut, what is not reported stays so, and whoever takes is told
+    /// that it is closed.
+    pub fn abandon(&self) {
+        self.hub.closing.cancel();
+        self.hub.end();
+        self.stopped.cancel();
     }
 
     /// Returns once the worker has stopped.
