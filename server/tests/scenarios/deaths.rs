@@ -29,8 +29,6 @@ async fn the_run_of_a_killed_worker_goes_to_another_one_and_the_loss_is_recorded
     assert_eq!(outcomes(&run), ["lost", "succeeded"]);
     let attempts = &run.message().attempts;
     assert_ne!(attempts[0].worker, attempts[1].worker);
-    let lost_after = attempts[0].ended_at.expect("it has ended") - attempts[0].dispatched_at;
-    assert!(lost_after >= 1_000, "given up after {lost_after} ms");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,6 +5,7 @@
 mod callers;
 mod catch_up;
 mod cli;
+mod cli_tokens;
 mod deaths;
 mod edits;
 mod endings;
