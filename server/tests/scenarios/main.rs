@@ -2,6 +2,8 @@
 //! workers of this process or of a child run, and asks through the client and the command line. They wait for what
 //! happens, and never for time to pass.
 
+mod bad_input;
+mod bad_server;
 mod callers;
 mod catch_up;
 mod cli;
@@ -17,4 +19,5 @@ mod payloads;
 mod queues;
 mod restarts;
 mod stage;
+mod stream;
 mod worker_process;
