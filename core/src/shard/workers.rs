@@ -36,7 +36,7 @@ impl Shard {
             hello.running.into_iter().partition(|key| self.is_current(*key, session));
         let unacked = hello.unacked.iter().map(|outcome| outcome.key);
         let listed: HashSet<AttemptKey> = adopted.iter().copied().chain(unacked).collect();
-        let floor = hello.floor.filter(|_| self.sessions.may_doubt(session));
+        let floor = self.sessions.may_doubt(session).then(|| hello.floor.unwrap_or(Epoch(0)));
         let held: Vec<(RunId, Knowledge)> = self
             .memory
             .held_by(session)
@@ -73,8 +73,9 @@ impl Shard {
         if run.attempt_key().is_some_and(|key| listed.contains(&key)) {
             return Knowledge::Has;
         }
-        if greeting == Greeting::Repeated && sent_at == Some(self.settings.epoch) {
-            return Knowledge::Has;
+        if sent_at == Some(self.settings.epoch) {
+            // This memory sent it: on this stream if the Hello is another one, else on one that ended before.
+            return if greeting == Greeting::Repeated { Knowledge::Has } else { Knowledge::Lacks };
         }
         // Written before a word of the owner that sent the attempt had arrived: the attempt may be under way behind it.
         if floor.is_some_and(|floor| Some(floor) < sent_at) {
