@@ -179,7 +179,7 @@ impl Template {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fastjob"));
-        command.args(["-o", "json"]).args(arguments);
+        command.args(arguments).args(["-o", "json"]);
         for (key, value) in &self.0 {
             match value {
                 Some(value) => command.env(key, value),

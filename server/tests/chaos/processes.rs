@@ -107,7 +107,7 @@ impl Server {
     /// The command line, pointed at this server.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fastjob"));
-        command.args(["-o", "json"]).args(arguments);
+        command.args(arguments).args(["-o", "json"]);
         self.point(&mut command);
         command
     }
