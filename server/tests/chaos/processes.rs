@@ -159,10 +159,10 @@ impl Drop for Server {
             let _ = child.kill();
             let _ = child.wait();
         }
-        if thread::panicking() || std::env::var_os("CHAOS_KEEP").is_some() {
-            if let Ok(log) = File::open(self.log()) {
-                BufReader::new(log).lines().map_while(Result::ok).for_each(|line| println!("server: {line}"));
-            }
+        if std::env::var_os("CHAOS_SHOW_LOG").is_some()
+            && let Ok(log) = File::open(self.log())
+        {
+            BufReader::new(log).lines().map_while(Result::ok).for_each(|line| println!("server: {line}"));
         }
     }
 }
