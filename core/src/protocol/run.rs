@@ -117,7 +117,11 @@ fn current_attempt(run: &Run) -> Option<v1::Attempt> {
         ended_at: run.ended_at.map(Millis::get),
         outcome: outcome.into(),
         // The row keeps the error of the last attempt that failed, which this one need not be.
-        error: run.error.as_ref().filter(|_| matches!(run.state, State::Ended(Ended::Failed(_)))).map(failure),
+        error: run
+            .error
+            .as_ref()
+            .filter(|_| matches!(run.state, State::Ended(Ended::Failed(_))))
+            .map(failure),
         ..given(run.attempt, run.assignment.as_ref()?)
     })
 }

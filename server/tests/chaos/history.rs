@@ -10,55 +10,55 @@ use super::processes::Workers;
 
 /// Everything the checker looks at.
 pub(crate) struct History {
-    pub jobs: Vec<JobHistory>,
+    pub(crate) jobs: Vec<JobHistory>,
     /// By run id.
-    pub runs: HashMap<String, Run>,
-    pub executions: Vec<Execution>,
+    pub(crate) runs: HashMap<String, Run>,
+    pub(crate) executions: Vec<Execution>,
     /// Runs whose trigger was answered.
-    pub accepted: Vec<String>,
+    pub(crate) accepted: Vec<String>,
 }
 
 pub(crate) struct JobHistory {
-    pub job: Job,
+    pub(crate) job: Job,
     /// Ticks after this instant were not to fire.
-    pub disabled_at_ms: i64,
+    pub(crate) disabled_at_ms: i64,
     /// Ticks of its runs, and those in its gaps.
-    pub run_ticks: Vec<i64>,
-    pub gaps: Vec<Gap>,
-    pub runs: Vec<String>,
+    pub(crate) run_ticks: Vec<i64>,
+    pub(crate) gaps: Vec<Gap>,
+    pub(crate) runs: Vec<String>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Gap {
-    pub from_ms: i64,
-    pub to_ms: i64,
-    pub reason: String,
+    pub(crate) from_ms: i64,
+    pub(crate) to_ms: i64,
+    pub(crate) reason: String,
 }
 
 pub(crate) struct Run {
-    pub state: String,
-    pub reason: String,
-    pub due_ms: i64,
-    pub attempts: Vec<Attempt>,
-    pub lost: u64,
-    pub failed: u64,
+    pub(crate) state: String,
+    pub(crate) reason: String,
+    pub(crate) due_ms: i64,
+    pub(crate) attempts: Vec<Attempt>,
+    pub(crate) lost: u64,
+    pub(crate) failed: u64,
 }
 
 #[derive(Debug)]
 pub(crate) struct Attempt {
-    pub ordinal: u64,
-    pub outcome: String,
+    pub(crate) ordinal: u64,
+    pub(crate) outcome: String,
 }
 
 /// One call of a handler, by its own log.
 #[derive(Clone, Debug)]
 pub(crate) struct Execution {
-    pub run: String,
-    pub attempt: u64,
-    pub entered_ms: i64,
+    pub(crate) run: String,
+    pub(crate) attempt: u64,
+    pub(crate) entered_ms: i64,
     /// `None`: its process was killed meanwhile.
-    pub left_ms: Option<i64>,
-    pub tick_ms: Option<i64>,
+    pub(crate) left_ms: Option<i64>,
+    pub(crate) tick_ms: Option<i64>,
 }
 
 /// Reads it all. `ended` are the instants of the jobs' disabling.

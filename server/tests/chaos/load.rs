@@ -13,12 +13,12 @@ use super::harness::{Server, text_of, wait_for};
 /// A job under test, and the rule of its ticks, in plain arithmetic.
 #[derive(Clone, Debug)]
 pub(crate) struct Job {
-    pub name: &'static str,
-    pub ticks: Ticks,
+    pub(crate) name: &'static str,
+    pub(crate) ticks: Ticks,
     /// The ticks after this instant count.
-    pub put_at_ms: i64,
+    pub(crate) put_at_ms: i64,
     /// At most one of its runs lives at a time.
-    pub skips_overlaps: bool,
+    pub(crate) skips_overlaps: bool,
 }
 
 /// The instants at which a job fires.

@@ -15,20 +15,20 @@ use serde_json::Value;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 const STEP: Duration = Duration::from_millis(20);
 /// Set: a server's log is shown also when its test passed.
-const KEEP_LOG: &str = "FASTJOB_TEST_LOG";
+const SHOW_LOG: &str = "FASTJOB_TEST_LOG";
 
 /// The server, over all its deaths: one database, one address.
 pub(crate) struct Server {
     /// Its directory: the log, and what its arguments put there.
-    pub place: PathBuf,
+    pub(crate) place: PathBuf,
     /// Where gRPC is reached; before the first start "127.0.0.1:0".
-    pub rpc: String,
+    pub(crate) rpc: String,
     /// The app of `fastjob dev`; else what the test sets.
-    pub app: String,
+    pub(crate) app: String,
     /// The token of `fastjob dev`; else what the test sets.
-    pub token: String,
+    pub(crate) token: String,
     /// Settings of its environment, at each start.
-    pub settings: Vec<(&'static str, &'static str)>,
+    pub(crate) settings: Vec<(&'static str, &'static str)>,
     arguments: Vec<OsString>,
     child: Option<Child>,
     starts: u32,
@@ -162,10 +162,10 @@ impl Drop for Server {
             let _ = child.kill();
             let _ = child.wait();
         }
-        if thread::panicking() || std::env::var_os(KEEP_LOG).is_some() {
-            if let Ok(log) = File::open(self.log()) {
-                BufReader::new(log).lines().map_while(Result::ok).for_each(|line| println!("server: {line}"));
-            }
+        if (thread::panicking() || std::env::var_os(SHOW_LOG).is_some())
+            && let Ok(log) = File::open(self.log())
+        {
+            BufReader::new(log).lines().map_while(Result::ok).for_each(|line| println!("server: {line}"));
         }
     }
 }

@@ -40,7 +40,9 @@ fn a_port_in_use_is_named_with_its_setting() {
     let place = tempfile::tempdir().expect("a directory can be made");
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = taken.local_addr().expect("it is bound").to_string();
-    for (setting, name) in [("FASTJOB_RPC__ADDRESS", "rpc.address"), ("FASTJOB_HTTP__ADDRESS", "http.address")] {
+    for (setting, name) in
+        [("FASTJOB_RPC__ADDRESS", "rpc.address"), ("FASTJOB_HTTP__ADDRESS", "http.address")]
+    {
         let data = place.path().join("data");
         let mut command = fastjob();
         command.arg("dev").arg("--data").arg(&data);
@@ -102,7 +104,10 @@ async fn a_database_newer_than_the_program_is_refused_and_left_as_it_is() {
     let (code, said) = refused(dev(&data));
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("schema 999") && said.contains("newer"), "{said}");
-    sqlx::raw_sql("DELETE FROM fastjob_schema WHERE version = 999").execute(database).await.expect("it is there");
+    sqlx::raw_sql("DELETE FROM fastjob_schema WHERE version = 999")
+        .execute(database)
+        .await
+        .expect("it is there");
     stage.server.start().expect("it starts again");
     let (_worker, mut gate) = stage.held("work").await;
     let run = stage.fire("kept").await;

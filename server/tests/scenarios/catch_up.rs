@@ -105,7 +105,10 @@ fn ledger(stage: &Stage, job: &str) -> Vec<Value> {
         assert_eq!(next.unwrap_or(from), from, "missing or doubled before {row}: {rows:#?}");
         next = Some(to + period);
         if row["gap"] == true {
-            assert_eq!((&row["reason"], &row["count"]), (&"catch_up".into(), &((to - from) / period + 1).into()));
+            assert_eq!(
+                (&row["reason"], &row["count"]),
+                (&"catch_up".into(), &((to - from) / period + 1).into())
+            );
         }
     }
     rows

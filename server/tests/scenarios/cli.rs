@@ -27,13 +27,36 @@ async fn every_verb_about_jobs_and_runs_prints_the_promised_keys() {
     let stage = Stage::open().await;
     let (_worker, mut gate) = stage.held("work").await;
     let put = stage.one(&[
-        "job", "put", "nightly", "--handler", "work", "--cron", "0 0 3 * * ?", "--zone", "Europe/Berlin", "--params",
-        r#"{"a":1}"#, "--timeout", "5s", "--retries", "2", "--backoff", "exponential", "--retry-delay", "1s500ms",
+        "job",
+        "put",
+        "nightly",
+        "--handler",
+        "work",
+        "--cron",
+        "0 0 3 * * ?",
+        "--zone",
+        "Europe/Berlin",
+        "--params",
+        r#"{"a":1}"#,
+        "--timeout",
+        "5s",
+        "--retries",
+        "2",
+        "--backoff",
+        "exponential",
+        "--retry-delay",
+        "1s500ms",
     ]);
     has_keys(&put, &format!("{JOB} change"));
-    assert_eq!((&put["change"], &put["params"], &put["revision"]), (&"created".into(), &json!({"a": 1}), &1.into()));
+    assert_eq!(
+        (&put["change"], &put["params"], &put["revision"]),
+        (&"created".into(), &json!({"a": 1}), &1.into())
+    );
     assert_eq!((&put["attempt_timeout_ms"], &put["retry"]["delay_ms"]), (&5_000.into(), &1_500.into()));
-    assert_eq!(put["trigger"], json!({"kind": "cron", "expression": "0 0 3 * * ?", "dialect": "quartz", "zone": "Europe/Berlin"}));
+    assert_eq!(
+        put["trigger"],
+        json!({"kind": "cron", "expression": "0 0 3 * * ?", "dialect": "quartz", "zone": "Europe/Berlin"})
+    );
     let next = text(&put["next_at"]);
     assert!(next.ends_with(":00:00.000Z") && next.len() == 24, "{next}");
     let job = stage.one(&["job", "get", "nightly"]);
@@ -46,7 +69,8 @@ async fn every_verb_about_jobs_and_runs_prints_the_promised_keys() {
     let expected = ["2026-10-24T01:00:00.000Z", "2026-10-25T02:00:00.000Z", "2026-10-26T02:00:00.000Z"];
     assert_eq!(ticks, expected, "the clocks went back on the 25th");
 
-    let fired = stage.one(&["job", "run", "nightly", "--params", "[2]", "--key", "k", "--overlap", "allow_all"]);
+    let fired =
+        stage.one(&["job", "run", "nightly", "--params", "[2]", "--key", "k", "--overlap", "allow_all"]);
     has_keys(&fired, RUN);
     assert_eq!((&fired["source"], &fired["idempotency_key"]), (&"manual".into(), &"k".into()));
     let id = text(&fired["id"]);

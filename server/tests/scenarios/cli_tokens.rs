@@ -49,7 +49,9 @@ async fn a_wrong_token_is_refused_everywhere_in_the_same_words() {
     let mut words = Vec::new();
     for wrong in ["fjt_0000000000000000000000000000000000000000000000000000000000000000", "x", "fjt_"] {
         stage.server.token = wrong.into();
-        for arguments in [&["job", "list"][..], &["app", "list"], &["server", "list"], &["app", "create", "a"]] {
+        for arguments in
+            [&["job", "list"][..], &["app", "list"], &["server", "list"], &["app", "create", "a"]]
+        {
             let said = stage.cli(arguments);
             assert_eq!(said.code, 6, "{said:?}");
             words.push(said.err);
@@ -162,7 +164,10 @@ async fn the_effective_configuration_is_shown_without_starting_anything() {
     assert!(output.status.success(), "{output:?}");
     let shown: toml::Table = String::from_utf8_lossy(&output.stdout).parse().expect("it is TOML");
     let cluster = shown["cluster"].as_table().expect("a section");
-    assert_eq!((cluster["horizon_ms"].as_integer(), cluster["lease_ms"].as_integer()), (Some(5_000), Some(9_000)));
+    assert_eq!(
+        (cluster["horizon_ms"].as_integer(), cluster["lease_ms"].as_integer()),
+        (Some(5_000), Some(9_000))
+    );
     let files = std::fs::read_dir(place.path()).expect("it is there").count();
     assert_eq!(files, 1, "it made something");
 }

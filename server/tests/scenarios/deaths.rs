@@ -35,7 +35,9 @@ async fn the_run_of_a_killed_worker_goes_to_another_one_and_the_loss_is_recorded
 async fn a_run_that_may_run_once_at_most_fails_when_its_worker_is_lost() {
     let stage = Stage::open().await;
     let killed = WorkerProcess::start(&stage.server, "work");
-    stage.put(Job::named("once").handler("work").worker_lost_after(LOST_AFTER).at_most_once().retries(3)).await;
+    stage
+        .put(Job::named("once").handler("work").worker_lost_after(LOST_AFTER).at_most_once().retries(3))
+        .await;
     let run = stage.fire("once").await;
     killed.entered();
     let (_worker, mut gate) = stage.held("work").await;

@@ -57,8 +57,11 @@ async fn updated_at(client: &Client, job: &str) -> i64 {
 fn contiguous(ledger: &[Value], period_ms: i64) {
     let mut next = None;
     for row in ledger {
-        let (from, to) =
-            if row["gap"] == true { (at(&row["from"]), at(&row["to"])) } else { (at(&row["tick"]), at(&row["tick"])) };
+        let (from, to) = if row["gap"] == true {
+            (at(&row["from"]), at(&row["to"]))
+        } else {
+            (at(&row["tick"]), at(&row["tick"]))
+        };
         assert_eq!(next.unwrap_or(from), from, "a tick is missing or doubled before {row}: {ledger:#?}");
         if row["gap"] == true {
             assert_eq!(row["count"], (to - from) / period_ms + 1, "{row}");
@@ -72,7 +75,11 @@ async fn after_a_put_is_answered_nothing_starts_by_the_old_definition_and_no_tic
     let stage = Stage::open().await;
     let mut witness = Witness::of(&stage).await;
     let edited = |version: u32| {
-        Job::named("edited").handler("work").cron(SECOND).params_text(version.to_string()).overlap(Overlap::AllowAll)
+        Job::named("edited")
+            .handler("work")
+            .cron(SECOND)
+            .params_text(version.to_string())
+            .overlap(Overlap::AllowAll)
     };
     let mut edits = Vec::new();
     for version in 1..=5 {
@@ -89,7 +96,8 @@ async fn after_a_put_is_answered_nothing_starts_by_the_old_definition_and_no_tic
     contiguous(&ledger, 1_000);
     for row in ledger.iter().filter(|row| !row["dispatched_at"].is_null()) {
         let dispatched = at(&row["dispatched_at"]);
-        let in_force = edits.iter().filter(|(_, since)| *since < dispatched).map(|(revision, _)| *revision).max();
+        let in_force =
+            edits.iter().filter(|(_, since)| *since < dispatched).map(|(revision, _)| *revision).max();
         assert!(row["revision"].as_u64() >= in_force, "dispatched by an old definition: {row}, {edits:?}");
         assert_eq!(row["params"], row["revision"].to_string(), "{row}");
     }
@@ -121,7 +129,10 @@ async fn a_disabled_job_makes_one_gap_and_fires_again_when_it_is_enabled() {
     assert_eq!(gaps.len(), 1, "{ledger:#?}");
     let first = disabled - disabled.rem_euclid(1_000) + 1_000;
     let last = enabled - enabled.rem_euclid(1_000);
-    assert_eq!((&gaps[0]["reason"], at(&gaps[0]["from"]), at(&gaps[0]["to"])), (&"disabled".into(), first, last));
+    assert_eq!(
+        (&gaps[0]["reason"], at(&gaps[0]["from"]), at(&gaps[0]["to"])),
+        (&"disabled".into(), first, last)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -29,8 +29,11 @@ async fn a_failed_run_is_tried_again_after_its_backoff_and_each_attempt_is_kept(
     let message = run.message();
     assert_eq!((message.fail_count, message.lost_count), (3, 0));
     assert_eq!(outcomes(&run), ["failed", "failed", "failed", "succeeded"]);
-    let said: Vec<&str> =
-        message.attempts.iter().filter_map(|attempt| Some(attempt.error.as_ref()?.message.as_str())).collect();
+    let said: Vec<&str> = message
+        .attempts
+        .iter()
+        .filter_map(|attempt| Some(attempt.error.as_ref()?.message.as_str()))
+        .collect();
     assert_eq!(said, ["rain 1", "rain 2", "rain 3"]);
     for (pair, wait) in message.attempts.windows(2).zip([100, 150, 150]) {
         let waited = pair[1].dispatched_at - pair[0].ended_at.expect("it has ended");

@@ -13,7 +13,7 @@ pub(crate) struct Gate(mpsc::UnboundedReceiver<Visit>);
 
 /// A run inside the handler.
 pub(crate) struct Visit {
-    pub ctx: Context,
+    pub(crate) ctx: Context,
     answer: oneshot::Sender<Result<Payload, HandlerError>>,
 }
 

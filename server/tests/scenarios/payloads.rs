@@ -63,9 +63,7 @@ async fn a_payload_of_64_kib_passes_and_one_byte_more_is_refused_by_name() {
 async fn a_result_over_64_kib_fails_its_run_with_the_reason() {
     let stage = Stage::open().await;
     let _worker = stage
-        .worker(|builder| {
-            builder.handler("much", async |_: Context| Ok("x".repeat(Payload::MAX_BYTES + 1)))
-        })
+        .worker(|builder| builder.handler("much", async |_: Context| Ok("x".repeat(Payload::MAX_BYTES + 1))))
         .await;
     stage.put(Job::named("much").handler("much")).await;
     let run = stage.fire("much").await;

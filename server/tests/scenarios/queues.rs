@@ -11,7 +11,8 @@ use super::stage::{Stage, end, until};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_of_an_unknown_handler_waits_visibly_and_runs_once_a_worker_comes() {
     let stage = Stage::open().await;
-    let _other = stage.worker(|builder| builder.handler("other", async |_: Context| Ok("not this one"))).await;
+    let _other =
+        stage.worker(|builder| builder.handler("other", async |_: Context| Ok("not this one"))).await;
     stage.put(Job::named("early").handler("unknown")).await;
     let run = stage.fire("early").await;
     let waiting = stage.shown(&["run", "list", "--state", "scheduled"]);

@@ -2,7 +2,6 @@
 //! ends with the test, also with one that fails.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 use fastjob_core::client::{Client, Job, Options, Run, RunState, Trigger};
@@ -21,17 +20,17 @@ const APP: &str = "demo";
 
 /// One server and its app.
 pub(crate) struct Stage {
-    pub client: Client,
-    pub server: Server,
-    place: TempDir,
+    pub(crate) client: Client,
+    pub(crate) server: Server,
+    _place: TempDir,
 }
 
 /// What a command said.
 #[derive(Debug)]
 pub(crate) struct Said {
-    pub code: i32,
-    pub lines: Vec<Value>,
-    pub err: String,
+    pub(crate) code: i32,
+    pub(crate) lines: Vec<Value>,
+    pub(crate) err: String,
 }
 
 impl Stage {
@@ -51,12 +50,7 @@ impl Stage {
         server.settings = settings.to_vec();
         server.start().expect("the server becomes ready");
         let client = connect(&server).await;
-        Self { client, server, place }
-    }
-
-    /// A directory that lives as long as the test.
-    pub(crate) fn place(&self) -> &Path {
-        self.place.path()
+        Self { client, server, _place: place }
     }
 
     /// A worker of one handler that holds each run until the test lets it go.
@@ -109,9 +103,7 @@ impl Stage {
 
     /// What the command line prints; it must be done.
     pub(crate) fn shown(&self, arguments: &[&str]) -> Vec<Value> {
-        let said = self.cli(arguments);
-        assert_eq!(said.code, 0, "fastjob {}: {}", arguments.join(" "), said.err);
-        said.lines
+        self.server.ask(arguments).unwrap_or_else(|why| panic!("{why}"))
     }
 
     /// The one thing that it prints.
@@ -149,7 +141,9 @@ pub(crate) fn said(mut command: std::process::Command) -> Said {
 
 /// Waits with patience.
 pub(crate) async fn patiently<T>(what: &str, happens: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, happens).await.unwrap_or_else(|_| panic!("{what}: not within {PATIENCE:?}"))
+    tokio::time::timeout(PATIENCE, happens)
+        .await
+        .unwrap_or_else(|_| panic!("{what}: not within {PATIENCE:?}"))
 }
 
 /// Asks again until the answer is there.

@@ -62,7 +62,8 @@ impl ByHand {
     /// The next word that is no ping.
     async fn hears(&mut self) -> ServerWord {
         loop {
-            let frame = patiently("a frame", self.said.message()).await.expect("it lives").expect("it goes on");
+            let frame =
+                patiently("a frame", self.said.message()).await.expect("it lives").expect("it goes on");
             let frame = v1::ServerFrame::decode(frame).expect("it is a frame");
             let words: Vec<_> = frame.messages.into_iter().filter_map(|message| message.message).collect();
             let mut words = words.into_iter().filter(|word| !matches!(word, ServerWord::Ping(_)));
@@ -151,7 +152,9 @@ async fn only_the_attempt_and_token_of_the_dispatch_settle_a_run() {
         assert_eq!(worker.verdict().await, verdict);
     }
     let failed = v1::OutcomeKind::Failed.into();
-    worker.say(WorkerWord::Outcome(v1::Outcome { key: Some(key), kind: failed, ..v1::Outcome::default() })).await;
+    worker
+        .say(WorkerWord::Outcome(v1::Outcome { key: Some(key), kind: failed, ..v1::Outcome::default() }))
+        .await;
     assert_eq!(worker.verdict().await, v1::Verdict::Late, "another outcome of the same attempt");
     let run = stage.ended(run).await;
     assert_eq!((end(&run), run.attempt), ((RunState::Succeeded, ""), 1));
