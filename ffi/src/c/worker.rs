@@ -27,7 +27,7 @@ pub struct fj_worker_config {
     pub struct_size: usize,
     /// For people, at most 128 characters. NULL: "host:pid".
     pub name: *const c_char,
-    /// How many attempts at a time: 1 to 1,024 (100,000 if every handler is polled). 0 means 8.
+    /// How many attempts at a time: 1 to 1,024, or 100,000 if its handlers are polled. 0 means 8.
     pub slots: u32,
 }
 
@@ -74,7 +74,8 @@ pub unsafe extern "C" fn fj_worker_new(
 }
 
 /// Gives the worker a handler by its name, 1 to 128 characters; before fj_worker_start. With a NULL `handler` its
-/// attempts come by fj_worker_poll. `user` is passed to each call of the handler and belongs to the library from here on:
+/// attempts come by fj_worker_poll; that holds for all handlers of a worker or for none. FJ_E_STATE if it does not fit
+/// those that the worker has, or comes after the start. `user` is passed to each call of the handler and belongs to the library from here on:
 /// `drop_user`, if not NULL, is called with it exactly once, also if this call fails.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fj_worker_handle(
@@ -101,7 +102,8 @@ pub extern "C" fn fj_worker_start(worker: fj_worker) -> fj_status {
 
 /// Takes the next attempt of a handler that was registered with NULL, waiting at most `timeout_ms` (negative: without
 /// end). On FJ_OK `*attempt` is the caller's: fj_attempt_complete, then fj_attempt_free. FJ_E_TIMEOUT: none came.
-/// FJ_E_WOKEN: fj_worker_wake was called. FJ_E_CLOSED: the worker was stopped. Any number of threads may poll.
+/// FJ_E_WOKEN: fj_worker_wake was called. FJ_E_CLOSED: the worker was stopped. FJ_E_STATE before the start, and if its
+/// handlers are functions. Any number of threads may poll.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fj_worker_poll(
     worker: fj_worker,
@@ -122,16 +124,17 @@ pub extern "C" fn fj_worker_wake(worker: fj_worker) -> fj_status {
     guard(|| WORKERS.get(worker.id)?.wake())
 }
 
-/// Takes nothing more, lets the running handlers go on for `grace_ms` (0 to 24 h), then cancels them, waits 10 s more for
-/// them, and sends what is unsent. FJ_OK once all has ended; FJ_E_TIMEOUT if a handler still runs: it keeps its thread
-/// until it returns. A second stop waits with the first. FJ_E_DEADLOCK in one of its handlers; FJ_E_STATE before the start.
+/// Takes nothing more, lets the running handlers go on for `grace_ms` (0 to 24 h), then cancels them and gives them up to
+/// 10 s (less if their jobs say so), and sends what is unsent. FJ_OK once all has ended; FJ_E_TIMEOUT if a handler has not
+/// returned: it keeps its thread until it does; FJ_E_UNAVAILABLE if no server took what was unsent. It has stopped in each
+/// of these cases. A second stop waits for the first. FJ_E_DEADLOCK in one of its handlers; FJ_E_STATE before the start.
 #[unsafe(no_mangle)]
 pub extern "C" fn fj_worker_stop(worker: fj_worker, grace_ms: i64) -> fj_status {
     guard(|| WORKERS.get(worker.id)?.stop(grace_ms))
 }
 
-/// Waits until the worker has stopped, by fj_worker_stop in another thread or by itself: FJ_OK for the former, the cause
-/// for the latter, as FJ_E_UNAUTHENTICATED once its token is no longer valid. FJ_E_DEADLOCK in one of its handlers;
+/// Waits until another thread has stopped the worker: FJ_OK after fj_worker_stop, FJ_E_CLOSED after fj_client_close.
+/// Without a server, or with one that refuses it, the worker goes on trying. FJ_E_DEADLOCK in one of its handlers;
 /// FJ_E_STATE before the start.
 #[unsafe(no_mangle)]
 pub extern "C" fn fj_worker_join(worker: fj_worker) -> fj_status {

@@ -218,6 +218,8 @@ static void user_data_is_dropped_exactly_once_whatever_happens(void) {
     ANSWERS(FJ_E_STATE, fj_worker_handle(worker, "h", never_called, &dropped, count_drop));
     ERROR_SAYS("h");
     CHECK(dropped == 4);
+    ANSWERS(FJ_E_STATE, fj_worker_handle(worker, "polled", NULL, NULL, NULL));
+    ERROR_SAYS("use two workers");
     ANSWERS(FJ_OK, fj_worker_free(worker));
     CHECK(dropped == 5);
     ANSWERS(FJ_OK, fj_client_free(client));

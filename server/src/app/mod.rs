@@ -120,7 +120,10 @@ pub async fn run(config: Config, start: Start) -> anyhow::Result<()> {
     let (ready, readiness) = watch::channel(Readiness::ready());
     let http_state = HttpState { metrics, ready: readiness };
     let mut parts = [
-        Part::start("committer", |_| async { Ok(committing.await) }),
+        Part::start("committer", |_| async {
+            committing.await;
+            Ok(())
+        }),
         Part::start("owners", |stop| cluster.run(stop)),
         Part::start("tokens", |stop| refresh_tokens(auth, stop)),
         Part::start("http", |stop| http::serve(http, http_state, stop)),
@@ -153,7 +156,8 @@ async fn listen(address: SocketAddr, field: &str) -> anyhow::Result<TcpListener>
 
 async fn open_store(config: &Config, time: &DatabaseTime) -> anyhow::Result<Store> {
     let Engine::Sqlite { path } = &config.database.engine;
-    let options = StoreOptions { max_connections: config.database.max_connections, clock: Arc::new(time.clone()) };
+    let options =
+        StoreOptions { max_connections: config.database.max_connections, clock: Arc::new(time.clone()) };
     Ok(Store::open(&format!("sqlite:{}", path.display()), options).await?)
 }
 

@@ -189,6 +189,7 @@ impl Owner {
         } else {
             self.suspects.extend(batch);
         }
+        self.refuse_calls();
         self.reload_keeping_calls().await
     }
 

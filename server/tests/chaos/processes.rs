@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const STEP: Duration = Duration::from_millis(20);
 
 /// The server, over all its deaths: one database, one address.
-pub struct Server {
+pub(crate) struct Server {
     place: PathBuf,
     child: Option<Child>,
     rpc: String,
@@ -24,7 +24,7 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn new(place: &Path) -> Result<Self, String> {
+    pub(crate) fn new(place: &Path) -> Result<Self, String> {
         Ok(Self {
             place: place.to_owned(),
             child: None,
@@ -35,7 +35,7 @@ impl Server {
     }
 
     /// Starts it and waits until it is ready.
-    pub fn start(&mut self, failpoint: Option<&str>) -> Result<(), String> {
+    pub(crate) fn start(&mut self, failpoint: Option<&str>) -> Result<(), String> {
         let ready = self.spawn(failpoint)?;
         let waited = wait_for(PATIENCE, || ready.exists() || self.has_ended());
         if !waited || !ready.exists() {
@@ -50,7 +50,7 @@ impl Server {
     }
 
     /// Starts it armed, and waits until it has killed itself.
-    pub fn start_to_die(&mut self, failpoint: &str) -> Result<(), String> {
+    pub(crate) fn start_to_die(&mut self, failpoint: &str) -> Result<(), String> {
         self.spawn(Some(failpoint))?;
         if !wait_for(PATIENCE, || self.has_ended()) {
             return Err(format!("failpoint {failpoint} was not reached within {PATIENCE:?}"));
@@ -63,7 +63,7 @@ impl Server {
     }
 
     /// Lets it work for a time, in which it must not die.
-    pub fn run_awhile(&mut self, time: Duration) -> Result<(), String> {
+    pub(crate) fn run_awhile(&mut self, time: Duration) -> Result<(), String> {
         if wait_for(time, || self.has_ended()) {
             return Err(format!("the server died by itself; see {}", self.log().display()));
         }
@@ -71,7 +71,7 @@ impl Server {
     }
 
     /// SIGKILL.
-    pub fn kill(&mut self) -> Result<ExitStatus, String> {
+    pub(crate) fn kill(&mut self) -> Result<ExitStatus, String> {
         let mut child = self.child.take().ok_or("no server to kill")?;
         child
             .kill()
@@ -80,7 +80,7 @@ impl Server {
     }
 
     /// SIGTERM; it must end by itself.
-    pub fn stop(&mut self) -> Result<(), String> {
+    pub(crate) fn stop(&mut self) -> Result<(), String> {
         let Some(child) = self.child.as_ref() else { return Ok(()) };
         terminate(child);
         if !wait_for(PATIENCE, || self.has_ended()) {
@@ -91,7 +91,7 @@ impl Server {
     }
 
     /// Runs `fastjob` with these arguments and reads its JSON lines; tried again while no server is reachable.
-    pub fn ask(&self, arguments: &[&str]) -> Result<Vec<Value>, String> {
+    pub(crate) fn ask(&self, arguments: &[&str]) -> Result<Vec<Value>, String> {
         let output =
             self.command(arguments).output().map_err(|error| format!("failed to run fastjob: {error}"))?;
         if !output.status.success() {
@@ -105,15 +105,15 @@ impl Server {
     }
 
     /// The command line, pointed at this server.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fastjob"));
-        command.args(["-o", "json"]).args(arguments);
+        command.args(arguments).args(["-o", "json"]);
         self.point(&mut command);
         command
     }
 
     /// Tells a command where the server is.
-    pub fn point(&self, command: &mut Command) {
+    pub(crate) fn point(&self, command: &mut Command) {
         command
             .env_remove("FASTJOB_FAILPOINT")
             .env("FASTJOB_SERVERS", &self.rpc)
@@ -159,22 +159,22 @@ impl Drop for Server {
             let _ = child.kill();
             let _ = child.wait();
         }
-        if thread::panicking() || std::env::var_os("CHAOS_KEEP").is_some() {
-            if let Ok(log) = File::open(self.log()) {
-                BufReader::new(log).lines().map_while(Result::ok).for_each(|line| println!("server: {line}"));
-            }
+        if std::env::var_os("CHAOS_SHOW_LOG").is_some()
+            && let Ok(log) = File::open(self.log())
+        {
+            BufReader::new(log).lines().map_while(Result::ok).for_each(|line| println!("server: {line}"));
         }
     }
 }
 
 /// The workers: this very program in its other role.
-pub struct Workers {
+pub(crate) struct Workers {
     children: Vec<Child>,
     log: PathBuf,
 }
 
 impl Workers {
-    pub fn start(count: usize, server: &Server) -> Result<Self, String> {
+    pub(crate) fn start(count: usize, server: &Server) -> Result<Self, String> {
         let mut workers = Self { children: Vec::new(), log: server.place.join("executions.jsonl") };
         for _ in 0..count {
             let child = workers.spawn(server)?;
@@ -184,7 +184,7 @@ impl Workers {
     }
 
     /// SIGKILLs one and starts another in its place.
-    pub fn kill_one(&mut self, which: usize, server: &Server) -> Result<(), String> {
+    pub(crate) fn kill_one(&mut self, which: usize, server: &Server) -> Result<(), String> {
         let replacement = self.spawn(server)?;
         let mut killed = std::mem::replace(&mut self.children[which], replacement);
         killed
@@ -195,15 +195,20 @@ impl Workers {
     }
 
     /// What the handlers wrote down so far, a line per beginning and end.
-    pub fn executions(&self) -> Result<Vec<Value>, String> {
+    pub(crate) fn executions(&self) -> Result<Vec<Value>, String> {
         let Ok(text) = std::fs::read_to_string(&self.log) else { return Ok(Vec::new()) };
         text.lines()
             .map(|line| serde_json::from_str(line).map_err(|error| format!("{line}: {error}")))
             .collect()
     }
 
+    /// The processes that are at work now.
+    pub(crate) fn pids(&self) -> Vec<u64> {
+        self.children.iter().map(|child| u64::from(child.id())).collect()
+    }
+
     /// SIGTERM to all, and waits for them.
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         for child in &self.children {
             terminate(child);
         }
@@ -231,7 +236,7 @@ impl Drop for Workers {
 }
 
 /// Looks every few milliseconds until it is so or the time is over.
-pub fn wait_for(time: Duration, mut so: impl FnMut() -> bool) -> bool {
+pub(crate) fn wait_for(time: Duration, mut so: impl FnMut() -> bool) -> bool {
     for _ in 0..=time.as_millis() / STEP.as_millis() {
         if so() {
             return true;
@@ -242,7 +247,7 @@ pub fn wait_for(time: Duration, mut so: impl FnMut() -> bool) -> bool {
 }
 
 /// A text field, empty if it is missing.
-pub fn text_of(value: &Value, field: &str) -> String {
+pub(crate) fn text_of(value: &Value, field: &str) -> String {
     value[field].as_str().unwrap_or_default().to_owned()
 }
 
