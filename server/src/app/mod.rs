@@ -153,7 +153,8 @@ async fn listen(address: SocketAddr, field: &str) -> anyhow::Result<TcpListener>
 
 async fn open_store(config: &Config, time: &DatabaseTime) -> anyhow::Result<Store> {
     let Engine::Sqlite { path } = &config.database.engine;
-    let options = StoreOptions { max_connections: config.database.max_connections, clock: Arc::new(time.clone()) };
+    let options =
+        StoreOptions { max_connections: config.database.max_connections, clock: Arc::new(time.clone()) };
     Ok(Store::open(&format!("sqlite:{}", path.display()), options).await?)
 }
 
