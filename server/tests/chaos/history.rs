@@ -59,6 +59,8 @@ pub(crate) struct Execution {
     /// `None`: its process was killed meanwhile.
     pub(crate) left_ms: Option<i64>,
     pub(crate) tick_ms: Option<i64>,
+    /// Of its process.
+    pub(crate) pid: u64,
 }
 
 /// Reads it all. `ended` are the instants of the jobs' disabling.
@@ -150,7 +152,7 @@ pub(crate) fn executions(lines: &[Value]) -> Vec<Execution> {
             (text_of(line, "run"), line["attempt"].as_u64().unwrap_or(0), line["pid"].as_u64().unwrap_or(0));
         let at_ms = line["at_ms"].as_i64().unwrap_or(0);
         if line["event"] == "entered" {
-            let (run, attempt, _) = key.clone();
+            let (run, attempt, pid) = key.clone();
             open.insert(key, executions.len());
             executions.push(Execution {
                 run,
@@ -158,6 +160,7 @@ pub(crate) fn executions(lines: &[Value]) -> Vec<Execution> {
                 entered_ms: at_ms,
                 left_ms: None,
                 tick_ms: line["tick_ms"].as_i64(),
+                pid,
             });
         } else if let Some(at) = open.remove(&key) {
             executions[at].left_ms = Some(at_ms);
@@ -171,9 +174,12 @@ pub(crate) fn executions(lines: &[Value]) -> Vec<Execution> {
 pub(crate) struct Kills(Vec<(&'static str, HashSet<(String, u64)>)>);
 
 impl Kills {
-    pub(crate) fn note(&mut self, point: &'static str, lines: Vec<Value>) {
-        let in_flight = executions(&lines).into_iter().filter(|execution| execution.left_ms.is_none());
+    pub(crate) fn note(&mut self, point: &'static str, workers: &Workers) -> Result<(), String> {
+        let alive = workers.pids();
+        let under_way = |execution: &Execution| execution.left_ms.is_none() && alive.contains(&execution.pid);
+        let in_flight = executions(&workers.executions()?).into_iter().filter(under_way);
         self.0.push((point, in_flight.map(|execution| (execution.run, execution.attempt)).collect()));
+        Ok(())
     }
 
     /// Per failpoint: kills, attempts in flight, and what became of these attempts if they were superseded.

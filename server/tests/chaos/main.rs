@@ -75,12 +75,12 @@ fn test(seed: u64, rounds: usize) -> Result<(), String> {
             run_awhile(&mut server, Duration::from_millis(500 + chance.below(1_500)))?;
             server.kill()?;
             start_to_die(&mut server, &format!("{failpoint}:{passes}"))?;
-            kills.note(failpoint, workers.executions()?);
+            kills.note(failpoint, &workers)?;
             server.start()?;
         }
         run_awhile(&mut server, Duration::from_millis(chance.below(2_000)))?;
         server.kill()?;
-        kills.note("random moment", workers.executions()?);
+        kills.note("random moment", &workers)?;
         server.start()?;
         workers.kill_one(chance.below(WORKERS as u64) as usize, &server)?;
         println!("chaos: round {} of {rounds} done", round + 1);

@@ -71,6 +71,11 @@ impl Workers {
             .collect()
     }
 
+    /// The processes that are at work now.
+    pub(crate) fn pids(&self) -> Vec<u64> {
+        self.children.iter().map(|child| u64::from(child.id())).collect()
+    }
+
     /// SIGTERM to all, and waits for them.
     pub(crate) fn stop(&mut self) {
         for child in &self.children {

@@ -69,6 +69,11 @@ impl Bundle {
         Self { store, clock, app, server, shard, epoch, chance, dir }
     }
 
+    /// Its directory, without the store that held its file.
+    pub fn into_dir(self) -> tempfile::TempDir {
+        self.dir
+    }
+
     /// A new id, above all that were given before.
     pub fn id<Kind>(&self) -> Id<Kind> {
         let mut guard = self.chance.lock();

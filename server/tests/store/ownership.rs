@@ -1,1 +1,165 @@
+//! Servers, leases and claims.
 
+use fastjob_core::clock::Millis;
+use fastjob_core::id::{Epoch, ServerId, ShardKey};
+use fastjob_server::store::{Claimed, Owned, Renewal, ServerPhase};
+
+use crate::bundle::{Bundle, START, new_server};
+
+crate::on_every_backend! {
+    a_server_joins_up_with_seq_0_and_the_newest_is_listed_first
+    a_server_cannot_join_twice
+    a_renewal_raises_the_seq_and_tells_of_the_others_that_are_not_dead
+    a_renewal_of_another_seq_or_of_a_dead_server_is_refused
+    a_server_is_marked_only_at_the_seq_that_was_seen
+    every_shard_is_listed_with_its_owner
+    a_shard_is_claimed_only_as_it_was_seen
+    a_shard_of_a_living_owner_is_not_claimed_and_of_a_dead_one_is
+    an_epoch_rises_to_the_time_of_its_claim_at_least
+    two_deaths_in_a_row_make_one_outage
+    a_release_is_for_the_holder_alone_and_begins_an_outage
+    an_epoch_is_raised_by_its_holder_alone
+    of_many_claims_at_once_one_wins
+}
+
+async fn a_server_joins_up_with_seq_0_and_the_newest_is_listed_first(on: Bundle) {
+    let second = on.join().await;
+    let servers = on.server_list().await.unwrap();
+    assert_eq!(servers.iter().map(|server| server.id).collect::<Vec<_>>(), [second, on.server]);
+    let joined = new_server(second);
+    let seen = &servers[0];
+    assert_eq!((seen.phase, seen.seq, seen.renewed_at), (ServerPhase::Up, 0, joined.at));
+    assert_eq!(
+        (&seen.rpc_address, &seen.http_address, &seen.version),
+        (&joined.rpc_address, &joined.http_address, &joined.version)
+    );
+}
+
+async fn a_server_cannot_join_twice(on: Bundle) {
+    let error = on.server_join(&new_server(on.server)).await.unwrap_err();
+    assert_eq!(error.kind(), fastjob_server::store::ErrorKind::Data);
+}
+
+async fn a_renewal_raises_the_seq_and_tells_of_the_others_that_are_not_dead(on: Bundle) {
+    let (draining, dead) = (on.join().await, on.join().await);
+    assert!(on.server_mark(draining, 0, ServerPhase::Draining).await.unwrap());
+    assert!(on.server_mark(dead, 0, ServerPhase::Dead).await.unwrap());
+    on.clock.advance(500);
+    let others = vec![(draining, 0, ServerPhase::Draining)];
+    assert_eq!(on.server_renew(on.server, 0).await.unwrap(), Some(Renewal { now: None, others }));
+    let servers = on.server_list().await.unwrap();
+    let own = servers.iter().find(|server| server.id == on.server).unwrap();
+    assert_eq!((own.seq, own.renewed_at), (1, START.plus(500)));
+    assert!(on.server_renew(draining, 0).await.unwrap().is_some(), "a draining server goes on renewing");
+}
+
+async fn a_renewal_of_another_seq_or_of_a_dead_server_is_refused(on: Bundle) {
+    assert_eq!(on.server_renew(on.server, 1).await.unwrap(), None);
+    assert_eq!(on.server_renew(on.id(), 0).await.unwrap(), None);
+    assert!(on.server_mark(on.server, 0, ServerPhase::Dead).await.unwrap());
+    assert_eq!(on.server_renew(on.server, 0).await.unwrap(), None);
+}
+
+async fn a_server_is_marked_only_at_the_seq_that_was_seen(on: Bundle) {
+    on.server_renew(on.server, 0).await.unwrap().unwrap();
+    assert!(!on.server_mark(on.server, 0, ServerPhase::Dead).await.unwrap());
+    assert!(on.server_mark(on.server, 1, ServerPhase::Dead).await.unwrap());
+    assert!(!on.server_mark(on.server, 1, ServerPhase::Draining).await.unwrap(), "the dead stay dead");
+}
+
+async fn every_shard_is_listed_with_its_owner(on: Bundle) {
+    let owned = |shard: u16, server, epoch, rpc_address: Option<&str>, dead| Owned {
+        shard: ShardKey { shard, ..on.shard },
+        server,
+        epoch,
+        rpc_address: rpc_address.map(str::to_owned),
+        dead,
+    };
+    let free = owned(1, None, Epoch(0), None, false);
+    let held = owned(0, Some(on.server), on.epoch, Some("127.0.0.1:1"), false);
+    assert_eq!(on.owner_list().await.unwrap(), [held.clone(), free.clone()]);
+    assert!(on.server_mark(on.server, 0, ServerPhase::Dead).await.unwrap());
+    assert_eq!(on.owner_list().await.unwrap(), [Owned { dead: true, ..held }, free]);
+}
+
+async fn a_shard_is_claimed_only_as_it_was_seen(on: Bundle) {
+    let shard = ShardKey { shard: 1, ..on.shard };
+    let seen = on.seen(shard).await;
+    let strange = [
+        Owned { epoch: Epoch(1), ..seen.clone() },
+        Owned { server: Some(on.server), ..seen.clone() },
+        Owned { shard: ShardKey { shard: 7, ..shard }, ..seen.clone() },
+    ];
+    for strange in strange {
+        assert_eq!(on.shard_claim(&strange, on.server, START).await.unwrap(), None);
+    }
+    let won = Claimed { epoch: Epoch(START.get()), outage_from: None };
+    assert_eq!(on.shard_claim(&seen, on.server, START).await.unwrap(), Some(won));
+    assert_eq!(on.shard_claim(&seen, on.server, START).await.unwrap(), None);
+}
+
+async fn a_shard_of_a_living_owner_is_not_claimed_and_of_a_dead_one_is(on: Bundle) {
+    let heir = on.join().await;
+    let seen = on.seen(on.shard).await;
+    assert_eq!(on.shard_claim(&seen, heir, START).await.unwrap(), None);
+    assert!(on.server_mark(on.server, 0, ServerPhase::Draining).await.unwrap());
+    assert_eq!(on.shard_claim(&seen, heir, START).await.unwrap(), None);
+    on.clock.advance(700);
+    on.server_renew(on.server, 0).await.unwrap().unwrap();
+    assert!(on.server_mark(on.server, 1, ServerPhase::Dead).await.unwrap());
+    let won = on.shard_claim(&seen, heir, START).await.unwrap().unwrap();
+    assert_eq!(won, Claimed { epoch: Epoch(on.epoch.0 + 1), outage_from: Some(START.plus(700)) });
+}
+
+async fn an_epoch_rises_to_the_time_of_its_claim_at_least(on: Bundle) {
+    let later = START.plus(1_000);
+    let raised = on.epoch_raise(on.shard, on.server, on.epoch, later).await.unwrap().unwrap();
+    assert_eq!(raised.epoch, Epoch(later.get()));
+    let earlier = Millis::new(5);
+    let raised = on.epoch_raise(on.shard, on.server, raised.epoch, earlier).await.unwrap().unwrap();
+    assert_eq!(raised.epoch, Epoch(later.get() + 1));
+}
+
+async fn two_deaths_in_a_row_make_one_outage(on: Bundle) {
+    let (second, third) = (on.join().await, on.join().await);
+    assert!(on.server_mark(on.server, 0, ServerPhase::Dead).await.unwrap());
+    assert_eq!(on.claim(on.shard, second).await.outage_from, Some(START));
+    on.clock.advance(9_000);
+    on.server_renew(second, 0).await.unwrap().unwrap();
+    assert!(on.server_mark(second, 1, ServerPhase::Dead).await.unwrap());
+    assert_eq!(on.claim(on.shard, third).await.outage_from, Some(START));
+}
+
+async fn a_release_is_for_the_holder_alone_and_begins_an_outage(on: Bundle) {
+    let now = START.plus(50);
+    assert!(!on.shard_release(on.shard, on.id(), on.epoch, now).await.unwrap());
+    assert!(!on.shard_release(on.shard, on.server, Epoch(on.epoch.0 - 1), now).await.unwrap());
+    assert!(on.shard_release(on.shard, on.server, on.epoch, now).await.unwrap());
+    assert!(!on.shard_release(on.shard, on.server, on.epoch, now).await.unwrap());
+    let seen = on.seen(on.shard).await;
+    assert_eq!((seen.server, seen.epoch), (None, on.epoch));
+    let won = on.claim(on.shard, on.server).await;
+    assert_eq!(won, Claimed { epoch: Epoch(on.epoch.0 + 1), outage_from: Some(now) });
+}
+
+async fn an_epoch_is_raised_by_its_holder_alone(on: Bundle) {
+    assert_eq!(on.epoch_raise(on.shard, on.id(), on.epoch, START).await.unwrap(), None);
+    assert_eq!(on.epoch_raise(on.shard, on.server, Epoch(1), START).await.unwrap(), None);
+    let raised = on.epoch_raise(on.shard, on.server, on.epoch, START).await.unwrap();
+    assert_eq!(raised, Some(Claimed { epoch: Epoch(on.epoch.0 + 1), outage_from: None }));
+    assert_eq!(on.epoch_raise(on.shard, on.server, on.epoch, START).await.unwrap(), None);
+}
+
+async fn of_many_claims_at_once_one_wins(on: Bundle) {
+    let shard = ShardKey { shard: 1, ..on.shard };
+    let seen = on.seen(shard).await;
+    let bidders: Vec<ServerId> = (0..16).map(|_| on.id()).collect();
+    let mut claims = tokio::task::JoinSet::new();
+    for bidder in bidders {
+        let (store, seen) = (on.store.clone(), seen.clone());
+        claims.spawn(async move { store.shard_claim(&seen, bidder, START).await.unwrap().map(|_| bidder) });
+    }
+    let winners: Vec<ServerId> = claims.join_all().await.into_iter().flatten().collect();
+    assert_eq!(winners.len(), 1);
+    assert_eq!(on.seen(shard).await.server, Some(winners[0]));
+}

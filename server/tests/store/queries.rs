@@ -1,1 +1,178 @@
+//! What clients and people ask.
 
+use fastjob_core::clock::Millis;
+use fastjob_core::domain::{Ended, FireKey, Gap, GapReason, Job, Run, SkipReason, Source};
+use fastjob_core::id::{AppId, RunId};
+use fastjob_core::shard::Rows;
+use fastjob_server::store::{LedgerEntry, LedgerFilter, RunFilter};
+
+use crate::bundle::{Bundle, START, after_end, after_start, ended, name};
+
+crate::on_every_backend! {
+    jobs_are_listed_in_order_of_name_page_by_page
+    the_newest_job_of_a_name_is_the_living_one_else_the_last_deleted
+    a_run_is_given_to_its_own_app_with_its_attempts_oldest_first
+    a_run_is_found_by_its_fire_key_also_when_its_job_is_deleted
+    runs_are_listed_newest_first_by_job_state_and_page
+    a_ledger_holds_runs_and_gaps_of_its_range_in_order_page_by_page
+    a_ledger_reads_instants_before_2001_and_runs_without_a_tick
+}
+
+async fn jobs_are_listed_in_order_of_name_page_by_page(on: Bundle) {
+    let jobs = ["c", "a", "b", "gone"].map(|text| on.job(text));
+    let gone = Job { deleted_at: Some(START), ..jobs[3].clone() };
+    let jobs_created = vec![jobs[0].clone(), jobs[1].clone(), jobs[2].clone(), gone];
+    on.commit(Rows { jobs_created, ..Rows::default() }).await;
+    let first = on.job_list(on.app.id, None, 2).await.unwrap();
+    assert_eq!(first, [jobs[1].clone(), jobs[2].clone()]);
+    let second = on.job_list(on.app.id, Some(&first[1].name), 2).await.unwrap();
+    assert_eq!(second, [jobs[0].clone()]);
+    assert_eq!(on.job_list(AppId(99), None, 2).await.unwrap(), []);
+    assert_eq!(on.job_get(AppId(99), &name("a")).await.unwrap(), None);
+}
+
+async fn the_newest_job_of_a_name_is_the_living_one_else_the_last_deleted(on: Bundle) {
+    let gone = |at: i64| Job { deleted_at: Some(START.plus(at)), ..on.job("a") };
+    let (last, first, living) = (gone(9), gone(5), on.job("b"));
+    let past = Job { deleted_at: Some(START.plus(99)), ..on.job("b") };
+    let jobs_created = vec![last.clone(), first, living.clone(), past];
+    on.commit(Rows { jobs_created, ..Rows::default() }).await;
+    assert_eq!(on.job_newest(on.app.id, &name("a")).await.unwrap(), Some(last));
+    assert_eq!(on.job_newest(on.app.id, &name("b")).await.unwrap(), Some(living));
+    assert_eq!(on.job_newest(on.app.id, &name("c")).await.unwrap(), None);
+}
+
+async fn a_run_is_given_to_its_own_app_with_its_attempts_oldest_first(on: Bundle) {
+    let job = on.job("a");
+    let run = on.run(&job, START);
+    let attempts = vec![on.attempt(&run, 2), on.attempt(&run, 1)];
+    let rows = Rows {
+        jobs_created: vec![job],
+        runs_created: vec![run.clone()],
+        attempts: attempts.clone(),
+        ..Rows::default()
+    };
+    on.commit(rows).await;
+    let (read, oldest_first) = on.run_get(on.app.id, run.id).await.unwrap().unwrap();
+    assert_eq!(read, run);
+    assert_eq!(oldest_first, [attempts[1].clone(), attempts[0].clone()]);
+    assert_eq!(on.run_get(AppId(99), run.id).await.unwrap(), None);
+    assert_eq!(on.run_get(on.app.id, on.id()).await.unwrap(), None);
+}
+
+async fn a_run_is_found_by_its_fire_key_also_when_its_job_is_deleted(on: Bundle) {
+    let (gone, living) = (Job { deleted_at: Some(START), ..on.job("a") }, on.job("a"));
+    let (both_old, both_new) = (on.run(&gone, START), on.run(&living, START));
+    let only = Run { fire_key: FireKey::of_idempotency_key("x"), ..on.run(&gone, START) };
+    let rows = Rows {
+        jobs_created: vec![gone, living],
+        runs_created: vec![both_old, both_new.clone(), only.clone()],
+        ..Rows::default()
+    };
+    on.commit(rows).await;
+    let find = async |key: &FireKey| on.run_fired(on.app.id, &name("a"), key).await.unwrap();
+    assert_eq!(find(&only.fire_key).await, Some(only.id));
+    assert_eq!(find(&both_new.fire_key).await, Some(both_new.id), "the living job's first");
+    assert_eq!(find(&FireKey::Chain(1)).await, None);
+    assert_eq!(on.run_fired(AppId(99), &name("a"), &only.fire_key).await.unwrap(), None);
+}
+
+async fn runs_are_listed_newest_first_by_job_state_and_page(on: Bundle) {
+    let jobs = [on.job("a"), on.job("b")];
+    let open = on.run(&jobs[0], START);
+    let other = on.run(&jobs[1], START);
+    let running = on.run(&jobs[0], START.plus(1));
+    let running = after_start(&running, &on.started(&running));
+    let skipped = on.run(&jobs[0], START.plus(2));
+    let skipped = after_end(&skipped, &ended(&skipped, Ended::Skipped(SkipReason::Overlap)));
+    let runs = [&open, &other, &running, &skipped].map(Clone::clone);
+    on.commit(Rows { jobs_created: jobs.to_vec(), runs_created: runs.to_vec(), ..Rows::default() }).await;
+
+    let list = async |job: Option<&str>, states: &[&'static str], before: Option<RunId>, limit: u32| {
+        let filter = RunFilter { job: job.map(name), states: states.to_vec(), before, limit };
+        on.run_list(on.app.id, &filter).await.unwrap().into_iter().map(|run| run.id).collect::<Vec<_>>()
+    };
+    assert_eq!(list(None, &[], None, 9).await, [skipped.id, running.id, other.id, open.id]);
+    assert_eq!(list(None, &[], None, 2).await, [skipped.id, running.id]);
+    assert_eq!(list(None, &[], Some(running.id), 1).await, [other.id]);
+    assert_eq!(list(Some("a"), &[], None, 9).await, [skipped.id, running.id, open.id]);
+    assert_eq!(list(Some("a"), &[], Some(skipped.id), 1).await, [running.id]);
+    assert_eq!(list(Some("a"), &["scheduled", "skipped"], None, 9).await, [skipped.id, open.id]);
+    assert_eq!(list(None, &["scheduled", "failed"], None, 9).await, [other.id, open.id]);
+    assert_eq!(list(Some("none"), &[], None, 9).await, []);
+    let foreign = RunFilter { limit: 9, ..RunFilter::default() };
+    assert_eq!(on.run_list(AppId(99), &foreign).await.unwrap(), []);
+}
+
+async fn a_ledger_holds_runs_and_gaps_of_its_range_in_order_page_by_page(on: Bundle) {
+    let (job, other) = (on.job("a"), on.job("b"));
+    let run = |at| on.run(&job, START.plus(at));
+    let gap = |from: i64, to: i64| Gap {
+        job: job.id,
+        from: START.plus(from),
+        to: START.plus(to),
+        count: Some(3),
+        reason: GapReason::CatchUp,
+        revision: 1,
+    };
+    let uncounted = Gap { count: None, reason: GapReason::Disabled, ..gap(12, 12) };
+    let (before, first, same, last, end) = (run(9), run(10), run(12), run(19), run(20));
+    let rows = Rows {
+        jobs_created: vec![job.clone(), other.clone()],
+        runs_created: vec![
+            last.clone(),
+            same.clone(),
+            first.clone(),
+            before,
+            end,
+            on.run(&other, START.plus(11)),
+        ],
+        gaps: vec![uncounted.clone(), gap(5, 10), gap(1, 9), gap(20, 30), gap(13, 99)],
+        ..Rows::default()
+    };
+    on.commit(rows).await;
+    let run = |run: &Run| LedgerEntry::Run(Box::new(run.clone()));
+    let expected = [
+        LedgerEntry::Gap(gap(5, 10)),
+        run(&first),
+        run(&same),
+        LedgerEntry::Gap(uncounted),
+        LedgerEntry::Gap(gap(13, 99)),
+        run(&last),
+    ];
+    assert_eq!(pages(&on, &job, START.plus(10), START.plus(20), 100).await, expected);
+    for limit in 1..4 {
+        assert_eq!(pages(&on, &job, START.plus(10), START.plus(20), limit).await, expected);
+    }
+}
+
+async fn a_ledger_reads_instants_before_2001_and_runs_without_a_tick(on: Bundle) {
+    let job = on.job("a");
+    let at = Millis::new;
+    let early = [-5, 0, 99_999, 1_000_000].map(|ms| on.run(&job, at(ms)));
+    let keys = [FireKey::Chain(7), FireKey::of_idempotency_key("x"), FireKey::Request(on.id())];
+    let called =
+        keys.map(|fire_key| Run { fire_key, tick: None, source: Source::Api, ..on.run(&job, START) });
+    let runs: Vec<Run> = early.into_iter().chain(called).collect();
+    on.commit(Rows { jobs_created: vec![job.clone()], runs_created: runs.clone(), ..Rows::default() }).await;
+    let expected: Vec<LedgerEntry> = runs.into_iter().map(|run| LedgerEntry::Run(Box::new(run))).collect();
+    for limit in [1, 100] {
+        assert_eq!(pages(&on, &job, at(-5), Millis::MAX, limit).await, expected);
+    }
+    assert_eq!(pages(&on, &job, at(0), at(100_000), 2).await, expected[1..3]);
+}
+
+/// The whole ledger, read in pages.
+async fn pages(on: &Bundle, job: &Job, from: Millis, to: Millis, limit: u32) -> Vec<LedgerEntry> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let page = on.ledger(job.id, &LedgerFilter { from, to, after, limit }).await.unwrap();
+        after = match page.last() {
+            None => return all,
+            Some(LedgerEntry::Run(run)) => Some((run.tick.unwrap_or(run.due), run.id)),
+            Some(LedgerEntry::Gap(gap)) => Some((gap.from, RunId::from_bytes([0xff; 16]))),
+        };
+        assert!(page.len() <= limit as usize);
+        all.extend(page);
+    }
+}
