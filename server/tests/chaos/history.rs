@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::Value;
 
+use super::harness::{Server, text_of};
 use super::load::{Job, instant_ms};
-use super::processes::{Server, Workers, text_of};
+use super::processes::Workers;
 
 /// Everything the checker looks at.
 pub(crate) struct History {

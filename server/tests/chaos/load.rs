@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::processes::{Server, text_of, wait_for};
+use super::harness::{Server, text_of, wait_for};
 
 /// A job under test, and the rule of its ticks, in plain arithmetic.
 #[derive(Clone, Debug)]
