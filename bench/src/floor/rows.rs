@@ -1,8 +1,8 @@
 //! The floor's rows: those of an API run from its trigger to its end, in the server's own table, with the fewest
 //! statements that write them. No fence, no state, no judgement.
 
-use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context;
 use fastjob_core::id::RunId;
@@ -58,10 +58,10 @@ pub(crate) struct Rows {
 }
 
 struct Texts {
-    dispatched_at_once: String,
-    scheduled: String,
-    dispatched: String,
-    ended: String,
+    dispatched_at_once: Arc<str>,
+    scheduled: Arc<str>,
+    dispatched: Arc<str>,
+    ended: Arc<str>,
 }
 
 impl Rows {
@@ -87,53 +87,107 @@ impl Rows {
     pub(crate) async fn commit(&mut self, turn: Turn<'_>, now: i64) -> anyhow::Result<()> {
         self.connection.execute("BEGIN IMMEDIATE").await?;
         for runs in turn.dispatched_at_once.chunks_exact(CHUNK) {
-            let mut row = self.shared(now)?;
+            let mut values = self.shared(now);
             for run in runs {
-                row.add(&run.id.as_bytes()[..]).and_then(|()| row.add(&run.fire_key)).map_err(sqlx::Error::Encode)?;
-                row.add(run.token).and_then(|()| row.add(&self.params)).map_err(sqlx::Error::Encode)?;
+                values.put(&run.id.as_bytes()[..]).put(&*run.fire_key).put(run.token).put(&*self.params);
             }
-            write(&mut self.connection, &self.texts.dispatched_at_once, row).await?;
+            self.write(&self.texts.dispatched_at_once.clone(), values).await?;
         }
         for runs in turn.scheduled.chunks_exact(CHUNK) {
-            let mut row = self.shared(now)?;
+            let mut values = self.shared(now);
             for run in runs {
-                row.add(&run.id.as_bytes()[..]).and_then(|()| row.add(&run.fire_key)).map_err(sqlx::Error::Encode)?;
-                row.add(&self.params).map_err(sqlx::Error::Encode)?;
+                values.put(&run.id.as_bytes()[..]).put(&*run.fire_key).put(&*self.params);
             }
-            write(&mut self.connection, &self.texts.scheduled, row).await?;
+            self.write(&self.texts.scheduled.clone(), values).await?;
         }
         for runs in turn.dispatched.chunks_exact(CHUNK) {
-            let mut row = self.shared(now)?;
+            let mut values = self.shared(now);
             for run in runs {
-                row.add(&run.id.as_bytes()[..]).and_then(|()| row.add(run.token)).map_err(sqlx::Error::Encode)?;
+                values.put(&run.id.as_bytes()[..]).put(run.token);
             }
-            write(&mut self.connection, &self.texts.dispatched, row).await?;
+            self.write(&self.texts.dispatched.clone(), values).await?;
         }
         for runs in turn.ended.chunks_exact(CHUNK) {
-            let mut row = SqliteArguments::default();
+            let mut values = Values::default();
             for run in runs {
-                row.add(&run.id.as_bytes()[..]).and_then(|()| row.add(run.token)).map_err(sqlx::Error::Encode)?;
-                row.add(run.started_at).and_then(|()| row.add(run.ended_at)).map_err(sqlx::Error::Encode)?;
+                values.put(&run.id.as_bytes()[..]).put(run.token).put(run.started_at).put(run.ended_at);
             }
-            write(&mut self.connection, &self.texts.ended, row).await?;
+            self.write(&self.texts.ended.clone(), values).await?;
         }
         self.connection.execute("COMMIT").await?;
         Ok(())
     }
 
-    /// ?1 job, ?2 session, ?3 server, ?4 now.
-    fn shared(&self, now: i64) -> anyhow::Result<SqliteArguments> {
-        let mut arguments = SqliteArguments::default();
+    /// ?1 job, ?2 session, ?3 server, ?4 now: the same in each row.
+    fn shared(&self, now: i64) -> Values {
+        let mut values = Values::default();
         for id in &self.ids {
-            arguments.add(id).map_err(sqlx::Error::Encode)?;
+            values.put(&**id);
         }
-        arguments.add(now).map_err(sqlx::Error::Encode)?;
-        Ok(arguments)
+        values.put(now);
+        values
+    }
+
+    async fn write(&mut self, text: &Arc<str>, values: Values) -> anyhow::Result<()> {
+        let query = sqlx::query_with(AssertSqlSafe(text.clone()), values.0);
+        let rows = query.execute(&mut self.connection).await?.rows_affected();
+        anyhow::ensure!(rows == CHUNK as u64, "{rows} of {CHUNK} rows written");
+        Ok(())
     }
 }
 
-async fn write(connection: &mut SqliteConnection, text: &str, arguments: SqliteArguments) -> anyhow::Result<()> {
-    let done = sqlx::query_with(AssertSqlSafe(text.to_owned()), arguments).execute(connection).await?;
-    anyhow::ensure!(done.rows_affected() == CHUNK as u64, "{} of {CHUNK} rows written", done.rows_affected());
-    Ok(())
+#[derive(Default)]
+struct Values(SqliteArguments);
+
+impl Values {
+    fn put<'q, T>(&mut self, value: T) -> &mut Self
+    where
+        T: sqlx::Encode<'q, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
+    {
+        self.0.add(value).expect("numbers, text and bytes always encode");
+        self
+    }
+}
+
+impl Texts {
+    fn new() -> Self {
+        let dispatched_at_once = rows(5, 4, |n| {
+            format!(
+                "(?{n}, ?{}, ?{}, ?{}, 1, 0, ?1, 'bench', 'api', ?4, 1, 'bench', 'text', '{{}}', 1, 1, ?2, \
+                 'bench:1', ?3, 1, ?4, 0, 0, ?4)",
+                n + 1,
+                n + 2,
+                n + 3
+            )
+        });
+        let scheduled = rows(5, 3, |n| {
+            format!(
+                "(?{n}, ?{}, ?{}, 1, 0, ?1, 'bench', 'api', ?4, 1, 'bench', 'text', '{{}}', 0, 0, 0, 0, ?4)",
+                n + 1,
+                n + 2
+            )
+        });
+        let dispatched = rows(5, 2, |n| format!("(?{n}, ?{})", n + 1));
+        let ended = rows(1, 4, |n| format!("(?{n}, ?{}, ?{}, ?{})", n + 1, n + 2, n + 3));
+        Self {
+            dispatched_at_once: format!("{CREATED_DISPATCHED}{dispatched_at_once}").into(),
+            scheduled: format!("{CREATED_SCHEDULED}{scheduled}").into(),
+            dispatched: format!(
+                "UPDATE fastjob_run SET state = 1, attempt = attempt + 1, token = v.column2, session_id = ?2, \
+                 worker = 'bench:1', server_id = ?3, epoch = 1, dispatched_at = ?4 \
+                 FROM (VALUES {dispatched}) AS v WHERE id = v.column1 AND state = 0 AND ?1 IS NOT NULL"
+            )
+            .into(),
+            ended: format!(
+                "UPDATE fastjob_run SET state = 2, started_at = v.column3, ended_at = v.column4 \
+                 FROM (VALUES {ended}) AS v WHERE id = v.column1 AND state = 1 AND token = v.column2"
+            )
+            .into(),
+        }
+    }
+}
+
+/// The list of one statement's rows, whose own parameters begin at `first`, `each` of them per row.
+fn rows(first: usize, each: usize, row: impl Fn(usize) -> String) -> String {
+    (0..CHUNK).map(|index| row(first + index * each)).collect::<Vec<_>>().join(", ")
 }
