@@ -92,8 +92,10 @@ impl std::ops::Sub for Used {
     }
 }
 
-impl std::iter::Sum for Used {
-    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
-        all.fold(Self::default(), |sum, one| Self { cpu: sum.cpu + one.cpu, written: sum.written + one.written })
+impl std::ops::Add for Used {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { cpu: self.cpu + other.cpu, written: self.written + other.written }
     }
 }

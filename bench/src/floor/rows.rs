@@ -36,6 +36,13 @@ pub(crate) struct EndedRun {
     pub(crate) ended_at: i64,
 }
 
+impl NewRun {
+    /// As it comes back.
+    pub(crate) fn ended(&self, now: i64) -> EndedRun {
+        EndedRun { id: self.id, token: self.token, started_at: now, ended_at: now }
+    }
+}
+
 /// What one transaction writes; each list a multiple of [`CHUNK`] long.
 #[derive(Default)]
 pub(crate) struct Turn<'a> {

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 
 use anyhow::Context;
 use bytes::Bytes;
+use fastjob_core::id::RunId;
 use fastjob_core::protocol::v1;
 use fastjob_core::protocol::v1::server_message::Message as ToWorker;
 use fastjob_core::protocol::v1::worker_message::Message as FromWorker;
@@ -16,22 +17,31 @@ use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::rows::{EndedRun, NewRun};
-use fastjob_core::id::RunId;
 
 /// Frames that may wait for the connection.
 const FRAMES: usize = 64;
 
-/// The stream, seen from the side that writes rows.
-pub(crate) struct Stream {
+/// The stream as the worker opened it.
+pub(crate) struct Session {
     outgoing: mpsc::Sender<Result<v1::ServerFrame, Status>>,
     incoming: Streaming<v1::WorkerFrame>,
+}
+
+/// The way to the worker.
+pub(crate) struct Stream {
+    outgoing: mpsc::Sender<Result<v1::ServerFrame, Status>>,
+}
+
+/// What comes from the worker, read by a task of its own.
+pub(crate) struct Received {
+    frames: mpsc::Receiver<Vec<EndedRun>>,
 }
 
 /// Where a worker may connect, and the stream once one has.
 pub(crate) struct Listener {
     /// "http://127.0.0.1:port".
     pub(crate) address: String,
-    connected: oneshot::Receiver<Stream>,
+    connected: oneshot::Receiver<Session>,
 }
 
 impl Listener {
@@ -55,16 +65,16 @@ impl Listener {
     }
 
     /// Waits for the worker.
-    pub(crate) async fn accept(self) -> anyhow::Result<Stream> {
-        let mut stream = self.connected.await.context("failed to meet the worker")?;
-        let hello = stream.incoming.next().await.context("the worker left")??;
+    pub(crate) async fn accept(self) -> anyhow::Result<Session> {
+        let mut session = self.connected.await.context("failed to meet the worker")?;
+        let hello = session.incoming.next().await.context("the worker left")??;
         anyhow::ensure!(!hello.messages.is_empty(), "the worker said nothing");
-        Ok(stream)
+        Ok(session)
     }
 }
 
 struct OneSession {
-    connect: Mutex<Option<oneshot::Sender<Stream>>>,
+    connect: Mutex<Option<oneshot::Sender<Session>>>,
 }
 
 #[tonic::async_trait]
@@ -82,8 +92,34 @@ impl Worker for OneSession {
         let connect = self.connect.lock().map(|mut connect| connect.take()).ok().flatten();
         let connect = connect.ok_or_else(|| Status::resource_exhausted("the floor has one session"))?;
         let (outgoing, frames) = mpsc::channel(FRAMES);
-        let _ = connect.send(Stream { outgoing, incoming: request.into_inner() });
+        let _ = connect.send(Session { outgoing, incoming: request.into_inner() });
         Ok(Response::new(ReceiverStream::new(frames)))
+    }
+}
+
+impl Session {
+    /// Both directions; the reading task joins `tasks`.
+    pub(crate) fn split(self, tasks: &mut JoinSet<()>) -> (Stream, Received) {
+        let (hand_on, frames) = mpsc::channel(FRAMES);
+        let mut incoming = self.incoming;
+        tasks.spawn(async move {
+            while let Some(Ok(frame)) = incoming.next().await {
+                let outcomes = frame.messages.into_iter().filter_map(|message| ended(message.message?)).collect();
+                if hand_on.send(outcomes).await.is_err() {
+                    break;
+                }
+            }
+        });
+        (Stream { outgoing: self.outgoing }, Received { frames })
+    }
+
+    /// One message there and one back.
+    pub(crate) async fn ping(&mut self) -> anyhow::Result<()> {
+        let message = Some(ToWorker::Ping(v1::Ping { ordinal: 1, server_time: 0 }));
+        let frame = v1::ServerFrame { messages: vec![v1::ServerMessage { message }] };
+        self.outgoing.send(Ok(frame)).await.context("the worker left")?;
+        self.incoming.next().await.context("the worker left")??;
+        Ok(())
     }
 }
 
@@ -99,20 +135,17 @@ impl Stream {
         let messages = messages.into_iter().map(|message| v1::ServerMessage { message: Some(message) }).collect();
         self.outgoing.send(Ok(v1::ServerFrame { messages })).await.context("the worker left")
     }
+}
 
+impl Received {
     /// The outcomes of the next frame.
-    pub(crate) async fn receive(&mut self) -> anyhow::Result<Vec<EndedRun>> {
-        let frame = self.incoming.next().await.context("the worker left")??;
-        Ok(frame.messages.into_iter().filter_map(|message| ended(message.message?)).collect())
+    pub(crate) async fn next(&mut self) -> anyhow::Result<Vec<EndedRun>> {
+        self.frames.recv().await.context("the worker left")
     }
 
-    /// One message there and one back.
-    pub(crate) async fn ping(&mut self) -> anyhow::Result<()> {
-        let message = Some(ToWorker::Ping(v1::Ping { ordinal: 1, server_time: 0 }));
-        let frame = v1::ServerFrame { messages: vec![v1::ServerMessage { message }] };
-        self.outgoing.send(Ok(frame)).await.context("the worker left")?;
-        self.incoming.next().await.context("the worker left")??;
-        Ok(())
+    /// The outcomes of the next frame, if it is here.
+    pub(crate) fn ready(&mut self) -> Option<Vec<EndedRun>> {
+        self.frames.try_recv().ok()
     }
 }
 
