@@ -37,7 +37,7 @@ impl Report {
 
     fn table(&self) -> Table {
         let mut table = Table::new();
-        table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+        table.load_style(presets::UTF8_HORIZONTAL_ONLY);
         table.set_header(["what", "median", "lowest", "highest", "unit", "beside"]);
         for figure in &self.figures {
             let (low, high) = figure.spread();
