@@ -18,6 +18,7 @@ use tonic::{Code, Status};
 const APP: &str = "demo";
 
 /// Calls every method of `Client` that names an app, with this token and app.
+#[expect(clippy::needless_update, reason = "some requests have no more fields")]
 async fn call_all(bench: &Bench, token: &str, app: &str) -> Vec<(&'static str, Result<(), Status>)> {
     let mut client = bench.clients();
     let mut answers = Vec::new();
@@ -357,6 +358,30 @@ async fn each_trigger_has_its_run_or_its_refusal_in_order() {
     assert!(matches!(&results[0].result, Some(Run(run)) if run.job == "a") && results[0].existed);
     assert!(matches!(&results[1].result, Some(Error(error)) if error.field == "triggers[1].job"));
     assert!(matches!(&results[2].result, Some(Error(error)) if error.code == "job_not_found"));
+}
+
+#[tokio::test]
+async fn a_reply_to_many_triggers_of_large_params_fits_into_a_message() {
+    let bench = Bench::start(CALM).await;
+    let mut owner = bench.own();
+    let params = Payload::text("x".repeat(Payload::MAX_BYTES));
+    let run = Run { params, ..run(&job(bench.shard(), "a"), State::Scheduled) };
+    let fire = v1::TriggerSpec { job: "a".into(), request_id: vec![1; 16].into(), ..Default::default() };
+    let request = v1::TriggerRequest { app: APP.into(), triggers: vec![fire; 1_000] };
+    let mut client = bench.clients();
+    let call = client.trigger(authorized(request, &bench.token));
+    let answer = async {
+        let Knock::Call(Call::Trigger(fires), reply) = owner.knock().await else { panic!("a trigger") };
+        let done = fires.iter().map(|_| Ok(Triggered { run: run.clone(), existed: false })).collect();
+        reply.send(Reply::Triggered(done)).expect("it waits");
+    };
+    let (reply, ()) = tokio::join!(call, answer);
+    let results = reply.expect("it fits").into_inner().results;
+    let whole = results.iter().filter(|result| match &result.result {
+        Some(v1::trigger_result::Result::Run(run)) => run.params.is_some(),
+        _ => false,
+    });
+    assert_eq!((results.len(), whole.count()), (1_000, 47));
 }
 
 #[tokio::test]

@@ -46,14 +46,12 @@ pub fn kind(code: Code) -> RefusalKind {
     match code {
         Code::InvalidArgument | Code::OutOfRange | Code::Unimplemented => RefusalKind::Invalid,
         Code::NotFound => RefusalKind::NotFound,
-        Code::FailedPrecondition | Code::AlreadyExists => RefusalKind::Conflict,
+        Code::FailedPrecondition | Code::AlreadyExists | Code::Aborted => RefusalKind::Conflict,
         Code::Unauthenticated => RefusalKind::Unauthenticated,
         Code::PermissionDenied => RefusalKind::NotPermitted,
-        Code::Unavailable
-        | Code::DeadlineExceeded
-        | Code::Cancelled
-        | Code::ResourceExhausted
-        | Code::Aborted => RefusalKind::Unavailable,
+        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::ResourceExhausted => {
+            RefusalKind::Unavailable
+        }
         Code::Ok | Code::Unknown | Code::Internal | Code::DataLoss => RefusalKind::Internal,
     }
 }

@@ -7,8 +7,7 @@ use sha2::{Digest, Sha256};
 use super::{field, job, v1};
 use crate::clock::Millis;
 use crate::domain::{
-    Assignment, Attempt, AttemptEnd, Ended, FailReason, Failure, Gap, GapReason, Name, Refusal, Run,
-    SkipReason, Source, State, Trigger,
+    Assignment, Attempt, Ended, FailReason, Failure, Gap, Name, Refusal, Run, Source, State, Trigger,
 };
 use crate::id::Token;
 use crate::shard::{Fire, Triggered, When};
@@ -64,7 +63,7 @@ pub fn run(run: &Run, app: &Name) -> v1::Run {
         tick: run.tick.map(Millis::get),
         due: run.due.get(),
         state: state(run.state).into(),
-        reason: reason(run.state).into(),
+        reason: run.state.reason().into(),
         attempt: run.attempt,
         max_attempts: run.max_attempts(),
         worker: assignment.map(|to| to.worker.to_string()).unwrap_or_default(),
@@ -94,16 +93,10 @@ pub fn attempts(run: &Run, superseded: &[Attempt]) -> Vec<v1::Attempt> {
 }
 
 fn attempt(attempt: &Attempt) -> v1::Attempt {
-    let outcome = match attempt.end {
-        AttemptEnd::Failed => "failed",
-        AttemptEnd::Timeout => "timeout",
-        AttemptEnd::Lost => "lost",
-        AttemptEnd::Undelivered => "undelivered",
-    };
     v1::Attempt {
         started_at: attempt.started_at.map(Millis::get),
         ended_at: Some(attempt.ended_at.get()),
-        outcome: outcome.into(),
+        outcome: attempt.end.as_str().into(),
         error: attempt.error.as_ref().map(failure),
         ..given(attempt.key.attempt, &attempt.assignment)
     }
@@ -151,17 +144,13 @@ pub fn token_hash(token: Token) -> String {
 
 /// A gap for the wire.
 pub fn gap(gap: &Gap, app: &Name, job: &Name) -> v1::Gap {
-    let reason = match gap.reason {
-        GapReason::CatchUp => "catch_up",
-        GapReason::Disabled => "disabled",
-    };
     v1::Gap {
         app: app.as_str().into(),
         job: job.as_str().into(),
         from: gap.from.get(),
         to: gap.to.get(),
         count: gap.count,
-        reason: reason.into(),
+        reason: gap.reason.as_str().into(),
         revision: gap.revision,
     }
 }
@@ -222,25 +211,5 @@ fn state(state: State) -> v1::RunState {
         State::Ended(Ended::Failed(_)) => v1::RunState::Failed,
         State::Ended(Ended::Cancelled) => v1::RunState::Cancelled,
         State::Ended(Ended::Skipped(_)) => v1::RunState::Skipped,
-    }
-}
-
-fn reason(state: State) -> &'static str {
-    match state {
-        State::Scheduled | State::Dispatched | State::Ended(Ended::Succeeded) => "",
-        State::Ended(Ended::Cancelled) => "requested",
-        State::Ended(Ended::Failed(reason)) => match reason {
-            FailReason::Error => "error",
-            FailReason::Timeout => "timeout",
-            FailReason::Lost => "lost",
-            FailReason::Quarantined => "quarantined",
-        },
-        State::Ended(Ended::Skipped(reason)) => match reason {
-            SkipReason::Overlap => "overlap",
-            SkipReason::CatchUp => "catch_up",
-            SkipReason::Disabled => "disabled",
-            SkipReason::Deleted => "deleted",
-            SkipReason::StartDeadline => "start_deadline",
-        },
     }
 }

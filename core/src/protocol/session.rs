@@ -183,7 +183,10 @@ fn tags(given: &[String]) -> Result<Vec<Arc<str>>, Refusal> {
     given.iter().map(|tag| field::shared_text("tags", tag, MAX_TEXT_CHARS)).collect()
 }
 
-fn labels(given: &[v1::Label]) -> Result<Vec<(Arc<str>, Arc<str>)>, Refusal> {
+/// A key and its value.
+type Label = (Arc<str>, Arc<str>);
+
+fn labels(given: &[v1::Label]) -> Result<Vec<Label>, Refusal> {
     field::items("labels", given.len(), 0..=MAX_TAGS)?;
     given
         .iter()

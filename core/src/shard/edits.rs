@@ -9,7 +9,7 @@ use super::turn::Turn;
 use super::{Change, JobPut, JobPutDone, Shard};
 use crate::clock::Millis;
 use crate::domain::{
-    Definition, FireKey, Gap, GapReason, Job, ManagedBy, Name, Refusal, RefusalKind, Run, SkipReason, Source,
+    Definition, FireKey, GapReason, Job, ManagedBy, Name, Refusal, RefusalKind, Run, SkipReason, Source,
     State, Trigger,
 };
 use crate::id::{Id, JobId, RunId};
@@ -191,36 +191,24 @@ impl Shard {
         }
     }
 
-    /// The first tick is the first one after the edit. Ticks that have their run already are stepped over, and what lies
-    /// between them is accounted for, so that the cursor can stand behind them all.
+    /// The first tick is the first one after the edit. Ticks after it that have their run already are stepped over; what
+    /// lies between them gets its run now, skipped if the job is disabled, so that the cursor can stand behind them all.
     fn restart_ticks(&mut self, id: JobId, turn: &mut Turn) {
         let taken = self.ticks_taken(id, turn);
         let Some(KnownJob { job, schedule, .. }) = self.memory.job(id) else { return };
-        let (lives, enabled, chain_seq, revision, at) =
-            (job.deleted_at.is_none(), job.enabled, job.chain_seq, job.revision, job.updated_at);
-        let schedule = schedule.clone().filter(|_| lives);
+        let (enabled, at) = (job.enabled, job.updated_at);
+        let schedule = schedule.clone().filter(|_| job.deleted_at.is_none());
         let next = |after: Millis| schedule.as_ref().and_then(|schedule| schedule.next(after));
-        let mut next_at = next(at);
         let last_taken = taken.last().copied().unwrap_or(at);
+        let mut next_at = next(at);
         while let Some(tick) = next_at.filter(|tick| *tick <= last_taken) {
-            self.memory.set_cursor(id, Some(tick), chain_seq);
-            if taken.contains(&tick) {
-            } else if enabled {
-                self.write_ticks_of(id, tick, turn);
-            } else {
-                let reason = GapReason::Disabled;
-                turn.rows().gaps.push(Gap {
-                    job: id,
-                    from: tick,
-                    to: tick,
-                    count: Some(1),
-                    reason,
-                    revision,
-                });
+            let written = if taken.contains(&tick) { None } else { self.write_tick(id, tick, turn) };
+            if let (Some(run), false) = (written, enabled) {
+                self.skip(run, SkipReason::Disabled, turn);
             }
             next_at = next(tick);
         }
-        self.memory.set_cursor(id, next_at, chain_seq);
+        self.set_cursor(id, next_at, turn);
     }
 
     /// Ticks after now that have a run.

@@ -13,29 +13,29 @@ use crate::id::{Id, JobId, RunId, ShardKey};
 const TICKS: usize = 1_000;
 
 impl Shard {
-    /// Writes a run for each tick of a job up to `until`, and moves its cursor on.
+    /// Writes a run for each tick of a job up to `until`, at most [`TICKS`], and moves its cursor on.
     pub(super) fn write_ticks_of(&mut self, id: JobId, until: Millis, turn: &mut Turn) {
-        let mut runs = Vec::new();
-        let Some(known) = self.memory.job(id) else { return };
-        if !known.job.enabled || known.job.deleted_at.is_some() {
+        let Some(KnownJob { job, schedule: Some(schedule), .. }) = self.memory.job(id) else { return };
+        if !job.enabled || job.deleted_at.is_some() {
             return;
         }
-        let source = source_of(&known.job.definition.trigger);
-        let mut next_at = known.job.next_at;
-        while let Some(tick) = next_at.filter(|tick| *tick <= until && runs.len() < TICKS) {
-            let run_id = Id::new(turn.now, &mut self.chance);
-            let run = Run {
-                tick: Some(tick),
-                due: tick,
-                ..new_run(run_id, self.settings.shard, known, FireKey::Tick(tick), source, turn.now)
-            };
-            runs.push(run);
-            next_at = known.schedule.as_ref().and_then(|schedule| schedule.next(tick));
+        let (mut next_at, schedule) = (job.next_at, schedule.clone());
+        for _ in 0..TICKS {
+            let Some(tick) = next_at.filter(|tick| *tick <= until) else { break };
+            self.write_tick(id, tick, turn);
+            next_at = schedule.next(tick);
         }
         self.set_cursor(id, next_at, turn);
-        for run in runs {
-            self.create(run, turn);
-        }
+    }
+
+    /// Writes the run of one tick.
+    pub(super) fn write_tick(&mut self, id: JobId, tick: Millis, turn: &mut Turn) -> Option<RunId> {
+        let run_id = Id::new(turn.now, &mut self.chance);
+        let known = self.memory.job(id)?;
+        let source = source_of(&known.job.definition.trigger);
+        let fresh = new_run(run_id, self.settings.shard, known, FireKey::Tick(tick), source, turn.now);
+        self.create(Run { tick: Some(tick), due: tick, ..fresh }, turn);
+        Some(run_id)
     }
 
     /// Notes the unwritten ticks of a job up to `until` as one gap, and moves its cursor behind them.

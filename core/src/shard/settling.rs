@@ -150,13 +150,11 @@ impl Shard {
         if matches!(run.state, State::Ended(_)) {
             return Some(Reply::Refused(run_ended(&run)));
         }
-        if self.memory.run(id).is_none() {
-            let job_matters = matches!(run.fire_key, FireKey::Chain(_)) && self.memory.job(run.job).is_none();
-            if job_matters && self.takes_later(ticket, &Call::RunCancel { run: id }, &run, turn) {
-                return None;
-            }
-            self.memory.admit(Open::new(run.clone()));
+        let chain_is_lost = matches!(run.fire_key, FireKey::Chain(_)) && self.memory.job(run.job).is_none();
+        if chain_is_lost && self.takes_later(ticket, &Call::RunCancel { run: id }, &run, turn) {
+            return None;
         }
+        self.memory.admit(Open::new(run.clone()));
         match states::next(&run, Event::CancelAsked) {
             Next::Ended(ended) => self.end(id, ended, turn),
             Next::Cancelling => {

@@ -206,10 +206,10 @@ impl Turn {
             Some(JobBefore::Stored { revision, .. }) if *revision != job.revision => {
                 rows.jobs_revised.push(job.clone());
             }
-            Some(JobBefore::Stored { next_at, chain_seq, .. }) => {
-                if (*next_at, *chain_seq) != (job.next_at, job.chain_seq) {
-                    rows.cursors.push(Cursor { job: job.id, next_at: job.next_at, chain_seq: job.chain_seq });
-                }
+            Some(JobBefore::Stored { next_at, chain_seq, .. })
+                if (*next_at, *chain_seq) == (job.next_at, job.chain_seq) => {}
+            Some(JobBefore::Stored { .. }) => {
+                rows.cursors.push(Cursor { job: job.id, next_at: job.next_at, chain_seq: job.chain_seq });
             }
         }
     }

@@ -18,6 +18,9 @@ use crate::world::{Fate, World};
 
 const JOBS: [&str; 7] = ["rate", "cron", "at", "delay", "api", "once", "strict"];
 
+/// Steps between two looks at the whole history; each commit is checked by itself.
+const CHECK_EVERY: u64 = 25;
+
 /// Every row of the state table, by the names of the rows.
 const TABLE: [&str; 28] = [
     "- -> scheduled",
@@ -60,7 +63,7 @@ fn no_walk_breaks_a_guarantee_and_every_row_of_the_state_table_is_taken() {
     let one = std::env::var("FASTJOB_MODEL_SEED").ok().and_then(|text| text.parse::<u64>().ok());
     let seeds = match one {
         Some(seed) => seed..seed + 1,
-        None => 1..number("FASTJOB_MODEL_WALKS", 150) + 1,
+        None => 1..number("FASTJOB_MODEL_WALKS", 80) + 1,
     };
     let mut taken: BTreeMap<String, u64> = BTreeMap::new();
     for seed in seeds {
@@ -83,9 +86,11 @@ fn walk(seed: u64, steps: u64) -> BTreeMap<String, u64> {
         world.workers.push(worker);
     }
     let mut requests: Vec<Fire> = Vec::new();
-    for _ in 0..steps {
+    for n in 0..steps {
         step(&mut world, &mut requests);
-        check(&world);
+        if n % CHECK_EVERY == 0 {
+            check(&world);
+        }
     }
     heal(&mut world);
     world.rows_taken()

@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use fastjob_core::clock::Millis;
-use fastjob_core::domain::{
-    Attempt, AttemptEnd, Ended, FailReason, FireKey, Gap, Job, Run, SkipReason, Source, State,
-};
+use fastjob_core::domain::{Attempt, Ended, FailReason, FireKey, Gap, Job, Run, SkipReason, Source, State};
 use fastjob_core::id::{AttemptKey, JobId, RunId};
 use fastjob_core::shard::{DuePage, Facts, History, JobPage, Needs, OpenPage, Rows};
 
@@ -241,16 +239,6 @@ impl Tables {
     pub(crate) fn knows_attempt(&self, key: AttemptKey) -> bool {
         let current = self.runs.get(&key.run).is_some_and(|run| run.attempt_key() == Some(key));
         current || self.attempts.get(&(key.run, key.attempt)).is_some_and(|attempt| attempt.key == key)
-    }
-
-    /// Open runs that are due.
-    pub(crate) fn due_and_open(&self, now: Millis) -> Vec<&Run> {
-        self.runs.values().filter(|run| !matches!(run.state, State::Ended(_)) && run.due <= now).collect()
-    }
-
-    /// How the attempt ended, if it is over.
-    pub(crate) fn attempt_end(&self, key: AttemptKey) -> Option<AttemptEnd> {
-        self.attempts.get(&(key.run, key.attempt)).map(|attempt| attempt.end)
     }
 }
 

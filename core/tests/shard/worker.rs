@@ -19,7 +19,6 @@ pub(crate) struct Wire {
 /// One call of a handler.
 #[derive(Clone, Debug)]
 pub(crate) struct Execution {
-    pub(crate) dispatch: Dispatch,
     pub(crate) session: Id<fastjob_core::id::kind::Session>,
     pub(crate) started_at: Millis,
     pub(crate) ended_at: Option<Millis>,
@@ -80,7 +79,7 @@ impl Worker {
     }
 
     /// Takes one frame; tells which attempt it began.
-    pub(crate) fn take(&mut self, frame: Frame, wire: &mut Wire, now: Millis) -> Option<Dispatch> {
+    pub(crate) fn take(&mut self, frame: Frame, wire: &mut Wire) -> Option<Dispatch> {
         let stream = self.stream.expect("a frame comes on a stream");
         match frame {
             Frame::Welcome { epoch, drop, .. } => {
@@ -117,9 +116,6 @@ impl Worker {
                 None
             }
         }
-        .inspect(|_| {
-            let _ = now;
-        })
     }
 
     /// A handler returns: its outcome is kept until it is acknowledged.

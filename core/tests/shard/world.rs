@@ -201,7 +201,7 @@ impl World {
             Frame::Welcome { drop, .. } => drop.clone(),
             _ => Vec::new(),
         };
-        let begun = worker.take(frame, wire, self.now);
+        let begun = worker.take(frame, wire);
         let session = worker.profile.session;
         for key in dropped {
             self.executions.entry(key).and_modify(|execution| execution.ended_at = Some(self.now));
@@ -216,12 +216,11 @@ impl World {
         assert!(self.tables.knows_attempt(key), "G2: executed without a committed attempt: {key:?}");
         let early = dispatch.tick.is_some_and(|tick| tick > self.latest);
         assert!(!early, "G9: started before its tick: {dispatch:?} at {:?}", self.latest);
-        let execution = Execution { dispatch, session, started_at: self.latest, ended_at: None };
+        let execution = Execution { session, started_at: self.latest, ended_at: None };
         assert!(
             self.executions.insert(key, execution).is_none(),
             "G5: one attempt was executed twice: {key:?}"
         );
-        self.names += 1;
     }
 
     /// A handler returns in some way.

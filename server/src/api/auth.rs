@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use fastjob_core::clock::{Clock, Millis};
@@ -12,6 +13,8 @@ use fastjob_core::id::{AppId, TokenId};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::sync::Mutex;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
 
 use crate::store::{App, Store, StoreError, Token};
 
@@ -19,6 +22,8 @@ use crate::store::{App, Store, StoreError, Token};
 const PREFIX: &str = "fjt_";
 /// Random bytes of a secret.
 const SECRET_BYTES: usize = 32;
+/// A change through another server is known here after this long.
+const REFRESH: Duration = Duration::from_secs(1);
 /// A longer header is no token of ours.
 const MAX_BEARER_BYTES: usize = 256;
 
@@ -70,8 +75,7 @@ impl Auth {
         Self(Arc::new(Inner { store, clock, table, refreshing: Mutex::new(()) }))
     }
 
-    /// Reads the apps and valid tokens again. To be called every second, and after each change through this server. On
-    /// an error the table stays as it is.
+    /// Reads the apps and valid tokens again: after each change through this server. On an error the table stays as it is.
     pub async fn refresh(&self) -> Result<(), StoreError> {
         let _order = self.0.refreshing.lock().await;
         let tokens = self.0.store.token_valid(self.0.clock.now()).await?;
@@ -86,6 +90,23 @@ impl Auth {
         }
         self.0.table.store(Arc::new(table));
         Ok(())
+    }
+
+    /// Reads again every second, for what other servers change, until `stop`.
+    pub async fn keep_fresh(&self, stop: &CancellationToken) {
+        let mut tick = tokio::time::interval(REFRESH);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut failing = false;
+        while stop.run_until_cancelled(tick.tick()).await.is_some() {
+            match self.refresh().await {
+                Ok(()) => failing = false,
+                Err(error) if !failing => {
+                    failing = true;
+                    tracing::warn!(%error, "failed to read tokens: the last ones read stay valid");
+                }
+                Err(_) => {}
+            }
+        }
     }
 
     /// Who bears this `authorization` header.

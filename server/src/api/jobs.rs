@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, HashSet};
 
 use fastjob_core::clock::Millis;
-use fastjob_core::domain::{Job, Name, Refusal};
-use fastjob_core::id::ShardKey;
+use fastjob_core::domain::{Job, Name, Refusal, RefusalKind, Trigger};
+use fastjob_core::id::{RunId, ShardKey};
 use fastjob_core::protocol::{field, job};
 use fastjob_core::schedule::Schedule;
 use fastjob_core::shard::{Call, JobPut, JobPutDone, Reply};
 
 use super::auth::Authorized;
-use super::{Api, MAX_PAGE, not_found, shard_of, store_failed, wrong_reply};
+use super::{Api, MAX_PAGE, fitting, not_found, runs, shard_of, store_failed, wrong_reply};
 use crate::store::{LedgerEntry, LedgerFilter};
 
 /// A page of a ledger and where the next one begins.
@@ -21,7 +21,7 @@ pub struct LedgerPage {
     /// In order of instant.
     pub entries: Vec<LedgerEntry>,
     /// Give it as `after`; `None` on the last page.
-    pub next: Option<(Millis, fastjob_core::id::RunId)>,
+    pub next: Option<(Millis, RunId)>,
 }
 
 impl Api {
@@ -74,7 +74,8 @@ impl Api {
         job.ok_or_else(|| job_not_found(name))
     }
 
-    /// Jobs in order of name, after `after`; `limit` of 0 means 100.
+    /// Jobs in order of name, after `after`; `limit` of 0 means 100. A page may be shorter than its limit; only an empty
+    /// one is the last.
     pub async fn job_list(
         &self,
         by: &Authorized,
@@ -82,7 +83,8 @@ impl Api {
         limit: u32,
     ) -> Result<Vec<Job>, Refusal> {
         let limit = field::limit("limit", limit, 100, MAX_PAGE)?;
-        self.0.store.job_list(by.app().id, after, limit).await.map_err(store_failed)
+        let jobs = self.0.store.job_list(by.app().id, after, limit).await.map_err(store_failed)?;
+        Ok(fitting(jobs, bytes))
     }
 
     /// Lets a job make ticks again.
@@ -124,8 +126,7 @@ impl Api {
         let job = self.job_get(by, name).await?;
         let schedule = Schedule::compile(&job.definition.trigger, job.created_at).map_err(|error| {
             tracing::error!(job = %job.id, %error, "failed to compile a stored schedule");
-            let kind = fastjob_core::domain::RefusalKind::Internal;
-            Refusal::new(kind, "schedule_corrupt", "the stored trigger does not compile")
+            Refusal::new(RefusalKind::Internal, "schedule_corrupt", "the stored trigger does not compile")
         })?;
         let ticks = std::iter::successors(schedule.next(from.unwrap_or_else(|| self.now())), |&tick| {
             schedule.next(tick)
@@ -148,11 +149,25 @@ impl Api {
         let newest = self.0.store.job_newest(by.app().id, name).await.map_err(store_failed)?;
         let job = newest.ok_or_else(|| job_not_found(name))?;
         let filter = LedgerFilter { limit, ..filter };
-        let entries = self.0.store.ledger(job.id, &filter).await.map_err(store_failed)?;
-        let full = entries.len() >= limit as usize;
+        let read = self.0.store.ledger(job.id, &filter).await.map_err(store_failed)?;
+        let found = read.len();
+        let entries = fitting(read, |entry| match entry {
+            LedgerEntry::Run(run) => runs::bytes(run),
+            LedgerEntry::Gap(_) => 256,
+        });
+        let full = found >= limit as usize || entries.len() < found;
         let next = entries.last().filter(|_| full).map(place);
         Ok(LedgerPage { job: job.name, entries, next })
     }
+}
+
+/// About how large a job is on the wire.
+fn bytes(job: &Job) -> usize {
+    let instants = match &job.definition.trigger {
+        Trigger::At(instants) => instants.len() * 10,
+        _ => 0,
+    };
+    2_048 + job.definition.params.data.len() + instants
 }
 
 /// An owner counts the jobs that it was given: `jobs[0]` of its part may be `jobs[7]` of the request.
@@ -168,10 +183,10 @@ fn at_its_place(refusal: Refusal, places: &[usize]) -> Refusal {
 }
 
 /// Where an entry stands; a gap stands after the runs of its first instant.
-fn place(entry: &LedgerEntry) -> (Millis, fastjob_core::id::RunId) {
+fn place(entry: &LedgerEntry) -> (Millis, RunId) {
     match entry {
         LedgerEntry::Run(run) => (run.tick.unwrap_or(run.due), run.id),
-        LedgerEntry::Gap(gap) => (gap.from, fastjob_core::id::RunId::from_bytes([0xff; 16])),
+        LedgerEntry::Gap(gap) => (gap.from, RunId::from_bytes([0xff; 16])),
     }
 }
 

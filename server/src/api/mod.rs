@@ -21,12 +21,15 @@ use tokio::sync::Notify;
 use crate::cluster::directory::Directory;
 use crate::owner::door::{Door, Doors};
 use crate::owner::waiters::Waiters;
-use crate::store::{App, Store, StoreError};
+use crate::store::{App, ErrorKind, Store, StoreError};
 
 use auth::Auth;
 
 /// The most items of a page.
 pub const MAX_PAGE: u32 = 500;
+
+/// A page is cut, after its first item, before its payloads exceed this: it must fit into a message.
+pub const MAX_PAGE_BYTES: usize = 3 * 1024 * 1024;
 
 /// All that clients may do. Clones are the same.
 #[derive(Clone)]
@@ -92,12 +95,18 @@ impl Api {
         if let Some(door) = self.0.doors.get(shard) {
             return Ok(door);
         }
-        match self.0.directory.owner(shard).and_then(|owner| owner.address) {
+        match self.elsewhere(shard) {
             Some(address) => Err(unavailable("not_owner", "another server owns the app's shard")
                 .remedy(format!("call the server at {address}"))),
             None => Err(unavailable("no_owner", "no server owns the app's shard at the moment")
                 .remedy("repeat the call in a moment; `server list` shows which servers are up")),
         }
+    }
+
+    /// Where the shard's owner listens, unless that is here: then it is just coming or going.
+    pub fn elsewhere(&self, shard: ShardKey) -> Option<String> {
+        let address = self.0.directory.owner(shard)?.address?;
+        (self.0.directory.servers().first() != Some(&address)).then_some(address)
     }
 
     async fn call(&self, shard: ShardKey, call: Call) -> Result<Reply, Refusal> {
@@ -118,6 +127,18 @@ fn shards(app: &App) -> impl Iterator<Item = ShardKey> + use<> {
     (0..app.shards).map(move |shard| ShardKey { app: id, shard })
 }
 
+/// The head of a page that fits into a message, and at least its first item.
+fn fitting<T>(mut page: Vec<T>, bytes: impl Fn(&T) -> usize) -> Vec<T> {
+    let mut sum = 0;
+    let fits = page.iter().take_while(|item| {
+        sum += bytes(item);
+        sum <= MAX_PAGE_BYTES
+    });
+    let fitting = fits.count().max(1);
+    page.truncate(fitting);
+    page
+}
+
 /// Ids of what this server makes; unique, not secret.
 fn chance() -> Chance {
     Chance::from_seed(rand::random())
@@ -133,11 +154,33 @@ fn not_found(code: &'static str, message: impl Into<std::borrow::Cow<'static, st
 
 fn store_failed(error: StoreError) -> Refusal {
     tracing::error!(error = &error as &dyn std::error::Error, "failed to answer from the store");
-    unavailable("store_failed", "the database did not answer").remedy("repeat the call in a moment")
+    match error.kind() {
+        ErrorKind::Unavailable | ErrorKind::Unknown | ErrorKind::Busy | ErrorKind::ReadOnly => {
+            unavailable("store_failed", "the database did not answer").remedy("repeat the call in a moment")
+        }
+        ErrorKind::Data | ErrorKind::Corrupt | ErrorKind::Newer | ErrorKind::Defect => {
+            Refusal::new(RefusalKind::Internal, "store_defect", "the database holds what it should not")
+                .remedy("see the server's log")
+        }
+    }
 }
 
 /// An owner's reply of a kind that its call cannot have.
 fn wrong_reply(reply: &Reply) -> Refusal {
     tracing::error!(?reply, "the owner's reply does not fit the call");
     Refusal::new(RefusalKind::Internal, "wrong_reply", "the owner's reply does not fit the call")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_cut_to_what_fits_but_never_to_nothing() {
+        let half = MAX_PAGE_BYTES / 2;
+        assert_eq!(fitting(vec![half, half, 1, 1], |bytes| *bytes), [half, half]);
+        assert_eq!(fitting(vec![MAX_PAGE_BYTES * 9, 1], |bytes| *bytes), [MAX_PAGE_BYTES * 9]);
+        assert_eq!(fitting(vec![1, 2], |bytes| *bytes), [1, 2]);
+        assert!(fitting(Vec::new(), |bytes: &usize| *bytes).is_empty());
+    }
 }

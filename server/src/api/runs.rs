@@ -11,7 +11,7 @@ use fastjob_core::shard::{Call, Fire, Reply, Triggered};
 use tokio::time::timeout;
 
 use super::auth::Authorized;
-use super::{Api, MAX_PAGE, not_found, shard_of, store_failed, wrong_reply};
+use super::{Api, MAX_PAGE, fitting, not_found, shard_of, store_failed, wrong_reply};
 use crate::store::RunFilter;
 
 /// The longest wait of a call.
@@ -110,10 +110,12 @@ impl Api {
         }
     }
 
-    /// Runs, newest first; a `limit` of 0 means 100.
+    /// Runs, newest first; a `limit` of 0 means 100. A page may be shorter than its limit; only an empty one is the last.
     pub async fn run_list(&self, by: &Authorized, filter: RunFilter) -> Result<Vec<Run>, Refusal> {
         let limit = field::limit("limit", filter.limit, 100, MAX_PAGE)?;
-        self.0.store.run_list(by.app().id, &RunFilter { limit, ..filter }).await.map_err(store_failed)
+        let filter = RunFilter { limit, ..filter };
+        let runs = self.0.store.run_list(by.app().id, &filter).await.map_err(store_failed)?;
+        Ok(fitting(runs, bytes))
     }
 
     /// The run once it has ended, or as it is after the wait.
@@ -167,4 +169,11 @@ impl Api {
                 .remedy("see the list of runs")
         })
     }
+}
+
+/// About how large a run is on the wire.
+pub(super) fn bytes(run: &Run) -> usize {
+    let result = run.result.as_ref().map_or(0, |result| result.data.len());
+    let error = run.error.as_ref().map_or(0, |error| error.message.len() + error.trace.len());
+    4_096 + run.params.data.len() + result + error
 }

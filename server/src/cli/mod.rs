@@ -1,1 +1,77 @@
-//! The command line.
+//! The command line: `fastjob <noun> <verb>`. Commands speak gRPC to a server and print what it answers; they decide
+//! nothing. Data goes to stdout, everything else to stderr.
+
+mod app;
+mod args;
+mod connect;
+mod dev;
+mod failure;
+mod job;
+mod job_put;
+mod job_run;
+mod print;
+mod run;
+mod serve;
+mod server;
+mod shape;
+#[cfg(test)]
+mod tests;
+mod token;
+mod worker;
+
+pub use failure::{Exit, Failure};
+
+use clap::{Parser, Subcommand};
+use tokio_util::sync::CancellationToken;
+
+/// FastJob: a distributed job scheduler.
+///
+/// Exit codes: 0 done; 1 failed; 2 wrong usage or input; 3 not found; 4 conflict; 5 no server reachable or not ready;
+/// 6 not permitted; with --wait: 10 run failed, 11 cancelled, 12 skipped, 13 still waiting.
+#[derive(Parser, Debug)]
+#[command(name = "fastjob", version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Start a server for this machine alone, with an embedded database and one app.
+    Dev(dev::Dev),
+    /// Start a server from a configuration.
+    Serve(serve::Serve),
+    /// Jobs: what runs, and when.
+    Job(job::JobCommand),
+    /// Runs: each firing of a job.
+    Run(run::RunCommand),
+    /// Apps: the tenants that own jobs and workers.
+    App(app::AppCommand),
+    /// Access tokens of an app.
+    Token(token::TokenCommand),
+    /// Connected workers.
+    Worker(worker::WorkerCommand),
+    /// Servers.
+    Server(server::ServerCommand),
+}
+
+/// Runs one command. `shutdown` ends a server in order; other commands are simply dropped.
+pub async fn run(cli: Cli, shutdown: CancellationToken) -> Result<Exit, Failure> {
+    match cli.command {
+        Command::Dev(dev) => dev.run(shutdown).await,
+        Command::Serve(serve) => serve.run(shutdown).await,
+        Command::Job(job) => job.run().await,
+        Command::Run(run) => run.run().await,
+        Command::App(app) => app.run().await,
+        Command::Token(token) => token.run().await,
+        Command::Worker(worker) => worker.run().await,
+        Command::Server(server) => server.run().await,
+    }
+}
+
+impl Cli {
+    /// The command starts a server, whose end is ordered by a signal.
+    pub fn starts_a_server(&self) -> bool {
+        matches!(self.command, Command::Dev(_) | Command::Serve(_))
+    }
+}

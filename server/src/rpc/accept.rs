@@ -16,7 +16,7 @@ use tonic::transport::server::{Connected, TcpConnectInfo};
 /// The most connections at a time; those above are closed at once.
 pub(super) const MAX_CONNECTIONS: usize = 20_000;
 /// A new connection must have begun to speak HTTP/2 after this long.
-const HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
+pub(super) const HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
 /// What HTTP/2 begins with.
 const PREFACE_BYTES: usize = 24;
 /// After a failed accept (no file descriptors left), the next one waits this long.
@@ -30,8 +30,11 @@ pub(super) struct Connection {
     _place: OwnedSemaphorePermit,
 }
 
-/// The connections of a listener, at most [`MAX_CONNECTIONS`].
-pub(super) fn bounded(listener: TcpListener) -> impl Stream<Item = io::Result<Connection>> {
+/// The connections of a listener, at most [`MAX_CONNECTIONS`]; each must begin to speak HTTP/2 within `handshake_wait`.
+pub(super) fn bounded(
+    listener: TcpListener,
+    handshake_wait: Duration,
+) -> impl Stream<Item = io::Result<Connection>> {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let accepted = futures_util::stream::unfold(listener, |listener| async move {
         loop {
@@ -51,7 +54,7 @@ pub(super) fn bounded(listener: TcpListener) -> impl Stream<Item = io::Result<Co
         };
         // Frames are small and wait for nothing; without it they would be delayed, not lost.
         let _ = tcp.set_nodelay(true);
-        let handshake = Some((PREFACE_BYTES, Box::pin(tokio::time::sleep(HANDSHAKE_WAIT))));
+        let handshake = Some((PREFACE_BYTES, Box::pin(tokio::time::sleep(handshake_wait))));
         Some(Ok(Connection { tcp, handshake, _place: place }))
     })
 }
@@ -71,7 +74,7 @@ impl AsyncRead for Connection {
             return read;
         }
         if read.is_pending() && deadline.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "no HTTP/2 within 10 s")));
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "no HTTP/2 in time")));
         }
         read
     }
@@ -108,5 +111,35 @@ impl Connected for Connection {
 
     fn connect_info(&self) -> TcpConnectInfo {
         self.tcp.connect_info()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    async fn connected(wait: Duration) -> (TcpStream, Connection) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let mut connections = Box::pin(bounded(listener, wait));
+        let (client, server) = tokio::join!(TcpStream::connect(address), connections.next());
+        (client.expect("it listens"), server.expect("it goes on").expect("it accepts"))
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_says_nothing_is_given_up() {
+        let (_client, mut connection) = connected(Duration::from_millis(20)).await;
+        let error = connection.read(&mut [0; 64]).await.expect_err("nothing comes");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_has_begun_to_speak_is_kept() {
+        let (mut client, mut connection) = connected(Duration::from_secs(20)).await;
+        client.write_all(&[b'x'; PREFACE_BYTES]).await.expect("it is open");
+        connection.read_exact(&mut [0; PREFACE_BYTES]).await.expect("it came");
+        assert!(connection.handshake.is_none());
     }
 }

@@ -8,9 +8,9 @@ use fastjob_core::protocol::{field, job, run, session, v1};
 use tonic::{Request, Response, Status};
 
 use super::{answer, caller, of_app, refused};
-use crate::api::Api;
 use crate::api::apps::AppSeen;
 use crate::api::runs::{RunBy, RunSeen};
+use crate::api::{Api, MAX_PAGE_BYTES};
 use crate::cluster::directory::Owner;
 use crate::store::{LedgerEntry, LedgerFilter, RunFilter, Server, ServerPhase};
 
@@ -39,7 +39,9 @@ impl Client for ClientDoor {
             puts.push(put.map_err(refused)?);
         }
         let done = self.api.job_put(&by, puts).await.map_err(refused)?;
-        let results = done.iter().map(|done| job::put_done(done, &by.app().name)).collect();
+        let mut room = Room::of_reply();
+        let shown = |done| room.put(job::put_done(done, &by.app().name));
+        let results = done.iter().map(shown).collect();
         answer(v1::JobPutReply { results })
     }
 
@@ -113,7 +115,9 @@ impl Client for ClientDoor {
         field::items("triggers", message.triggers.len(), 0..=run::MAX_TRIGGERS).map_err(refused)?;
         let fires = message.triggers.into_iter().enumerate().map(read).collect();
         let results = self.api.trigger(&by, fires).await.map_err(refused)?;
-        let results = results.iter().map(|result| run::triggered(result, &by.app().name)).collect();
+        let mut room = Room::of_reply();
+        let shown = |result| room.triggered(run::triggered(result, &by.app().name));
+        let results = results.iter().map(shown).collect();
         answer(v1::TriggerReply { results })
     }
 
@@ -183,6 +187,39 @@ impl Client for ClientDoor {
         let by = caller(&self.api, &request).map_err(refused)?;
         let servers = self.api.server_list(&by).await.map_err(refused)?;
         answer(v1::ServerListReply { servers: servers.into_iter().map(server).collect() })
+    }
+}
+
+/// What a reply may still hold of payloads, which its caller knows or can ask for one by one.
+struct Room(usize);
+
+impl Room {
+    fn of_reply() -> Self {
+        Self(MAX_PAGE_BYTES)
+    }
+
+    fn put(&mut self, mut result: v1::JobPutResult) -> v1::JobPutResult {
+        if let Some(spec) = result.job.as_mut().and_then(|job| job.spec.as_mut()) {
+            self.keep(&mut spec.params);
+        }
+        result
+    }
+
+    fn triggered(&mut self, mut result: v1::TriggerResult) -> v1::TriggerResult {
+        if let Some(v1::trigger_result::Result::Run(run)) = &mut result.result {
+            self.keep(&mut run.params);
+            self.keep(&mut run.result);
+            self.keep(&mut run.error);
+        }
+        result
+    }
+
+    fn keep(&mut self, part: &mut Option<impl prost::Message>) {
+        let bytes = part.as_ref().map_or(0, prost::Message::encoded_len);
+        match self.0.checked_sub(bytes) {
+            Some(left) => self.0 = left,
+            None => *part = None,
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod accept;
 mod admin;
 mod client;
 mod contact;
+mod end;
 mod link;
 mod session;
 mod worker;
@@ -88,7 +89,10 @@ pub async fn serve(
         .add_service(
             AdminServer::new(admin::AdminDoor::new(api)).max_decoding_message_size(MAX_MESSAGE_BYTES),
         )
-        .serve_with_incoming_shutdown(accept::bounded(listener), shutdown.clone().cancelled_owned());
+        .serve_with_incoming_shutdown(
+            accept::bounded(listener, accept::HANDSHAKE_WAIT),
+            shutdown.clone().cancelled_owned(),
+        );
     let late = async {
         shutdown.cancelled().await;
         tokio::time::sleep(SHUTDOWN_WAIT).await;

@@ -8,21 +8,22 @@ use std::time::Duration;
 use fastjob_core::clock::Millis;
 use fastjob_core::domain::{Name, Refusal, RefusalKind, WorkerProfile};
 use fastjob_core::protocol::session::{self, AppHello, Greeting};
-use fastjob_core::protocol::{refusal, v1};
+use fastjob_core::protocol::v1;
 use fastjob_core::shard::{Frame, Message, StreamId};
 use prost::Message as _;
-use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
-use tonic::{Status, Streaming};
+use tonic::Streaming;
 use v1::server_message::Message as ServerWord;
 use v1::worker_message::Message as WorkerWord;
 
 use super::Pace;
 use super::contact::{Contact, Verdict};
+use super::end::{END_WAIT, End, Out, broken, flooded, gone_quiet, refuse, say_end};
 use super::link::{Heard, Link};
 use crate::api::Api;
-use crate::api::auth::Caller;
+use crate::api::auth::{Authorized, Caller};
+use crate::metrics;
 
 /// How long a new stream may take to say Hello.
 const HELLO_WAIT: Duration = Duration::from_secs(10);
@@ -30,10 +31,6 @@ const HELLO_WAIT: Duration = Duration::from_secs(10);
 const MAX_FRAME_MESSAGES: usize = 512;
 /// A frame takes no more messages beyond this size; one message alone may be larger.
 const MAX_FRAME_BYTES: usize = 1024 * 1024;
-/// How long the last words to owner and worker may take.
-const END_WAIT: Duration = Duration::from_secs(5);
-/// When a worker should ask for the new owner, if that is not known.
-const MOVED_RETRY_MS: i64 = 500;
 
 /// What a stream is given.
 pub(super) struct Session {
@@ -45,9 +42,6 @@ pub(super) struct Session {
     pub(super) stopping: CancellationToken,
 }
 
-/// The way to the worker.
-pub(super) type Out = mpsc::Sender<Result<v1::ServerFrame, Status>>;
-
 /// What a stream takes from its owners at the moment.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Wanted {
@@ -57,20 +51,12 @@ enum Wanted {
     Nothing,
 }
 
-/// Why a stream ends.
-enum End {
-    /// The worker closed it, or its connection broke.
-    Left,
-    /// The owner is elsewhere, here if known.
-    Moved(Option<String>),
-    /// With this status.
-    Refused(Refusal),
-}
-
-impl From<Refusal> for End {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
+/// A worker that may speak for its app.
+struct Introduced {
+    hello: AppHello,
+    by: Authorized,
+    /// What stood behind the Hello in the first frame.
+    rest: Vec<v1::WorkerMessage>,
 }
 
 impl Session {
@@ -78,7 +64,7 @@ impl Session {
     pub(super) async fn run(mut self) {
         let out = self.out.clone();
         let ended = match self.introduction().await {
-            Ok((hello, rest)) => self.converse(hello, rest).await,
+            Ok(introduced) => self.converse(introduced).await,
             Err(end) => Err(end),
         };
         if let Err(end) = ended {
@@ -87,7 +73,7 @@ impl Session {
     }
 
     /// The first frame: a Hello for an app that the token may serve, and what follows it.
-    async fn introduction(&mut self) -> Result<(AppHello, Vec<v1::WorkerMessage>), End> {
+    async fn introduction(&mut self) -> Result<Introduced, End> {
         let first = tokio::select! {
             first = timeout(HELLO_WAIT, self.inbound.message()) => first,
             () = self.stopping.cancelled() => return Err(End::Moved(None)),
@@ -99,19 +85,19 @@ impl Session {
             return Err(refuse("hello_first", "the first message is no Hello", "say Hello first").into());
         };
         let hello = session::hello(hello).map_err(|inner| inner.within("hello"))?;
-        self.caller.of_app(hello.app.as_str()).await.map_err(|inner| inner.within("hello"))?;
-        Ok((hello, messages.collect()))
+        let by = self.caller.of_app(hello.app.as_str()).await.map_err(|inner| inner.within("hello"))?;
+        Ok(Introduced { hello, by, rest: messages.collect() })
     }
 
-    async fn converse(self, hello: AppHello, rest: Vec<v1::WorkerMessage>) -> Result<(), End> {
-        let by = self.caller.of_app(hello.app.as_str()).await?;
+    async fn converse(self, introduced: Introduced) -> Result<(), End> {
+        let Introduced { hello, by, rest } = introduced;
         let stream = self.api.doors().next_stream();
         let owners = self.api.locate(&by);
         let slots = hello.profile().slots;
         let doors = owners.iter().filter_map(|owner| self.api.doors().get(owner.shard));
         let links: Vec<_> = doors.map(|door| Link::new(door, stream, slots)).collect();
         if links.is_empty() {
-            return Err(End::Moved(owners.into_iter().find_map(|owner| owner.address)));
+            return Err(End::Moved(owners.iter().find_map(|owner| self.api.elsewhere(owner.shard))));
         }
         let greeting = Greeting {
             server: self.api.server(),
@@ -131,11 +117,13 @@ impl Session {
             ping_due: false,
             session: self,
         };
+        metrics::session_connected();
         let end = match conversation.begin(&hello, rest) {
             Ok(()) => conversation.go_on().await,
             Err(end) => end,
         };
         conversation.leave(end).await;
+        metrics::session_gone();
         Ok(())
     }
 }
@@ -158,7 +146,7 @@ struct Conversation {
 impl Conversation {
     fn begin(&mut self, hello: &AppHello, rest: Vec<v1::WorkerMessage>) -> Result<(), End> {
         self.say_hello(hello)?;
-        self.hear_all(rest)
+        self.hear_all(1, rest)
     }
 
     async fn go_on(&mut self) -> End {
@@ -169,13 +157,17 @@ impl Conversation {
             let wanted = if self.ready.len() < MAX_FRAME_MESSAGES { Wanted::Frames } else { Wanted::Nothing };
             let step = tokio::select! {
                 frame = self.session.inbound.message() => match frame {
-                    Ok(Some(frame)) => self.hear_all(frame.messages),
+                    Ok(Some(frame)) => self.hear_all(0, frame.messages),
                     Ok(None) => Err(End::Left),
                     Err(status) => Err(broken(status)),
                 },
                 heard = poll_fn(|cx| poll_links(&mut self.links, cx, wanted)) => self.hear_owner(heard),
                 room = out.reserve(), if self.ping_due || !self.ready.is_empty() => match room {
-                    Ok(room) => { room.send(Ok(self.next_frame())); Ok(()) }
+                    Ok(room) => {
+                        room.send(Ok(self.next_frame()));
+                        metrics::frames_sent(1);
+                        Ok(())
+                    }
                     Err(_) => Err(End::Left),
                 },
                 _ = tick.tick() => self.tick(),
@@ -200,14 +192,16 @@ impl Conversation {
         }
     }
 
-    fn hear_all(&mut self, messages: Vec<v1::WorkerMessage>) -> Result<(), End> {
+    /// Messages of a frame from its `first`-th on.
+    fn hear_all(&mut self, first: usize, messages: Vec<v1::WorkerMessage>) -> Result<(), End> {
         self.contact.heard(self.session.api.clock().elapsed());
+        metrics::frames_received(1);
         for (at, message) in messages.into_iter().enumerate() {
             let word = message.message.ok_or_else(|| {
                 refuse("unknown_message", "a message is of no known kind", "use a newer server")
             });
             self.hear(word?).map_err(|end| match end {
-                End::Refused(refusal) => End::Refused(refusal.within(&format!("messages[{at}]"))),
+                End::Refused(refusal) => End::Refused(refusal.within(&format!("messages[{}]", first + at))),
                 other => other,
             })?;
         }
@@ -383,58 +377,4 @@ fn poll_links(links: &mut [Link], cx: &mut std::task::Context<'_>, wanted: Wante
         }
     }
     Poll::Pending
-}
-
-async fn say_end(out: &Out, end: End) {
-    let last = match end {
-        End::Left => return,
-        End::Moved(to) => {
-            let moved = v1::Moved { to: to.unwrap_or_default(), retry_after_ms: MOVED_RETRY_MS };
-            Ok(v1::ServerFrame { messages: vec![session::message(ServerWord::Moved(moved))] })
-        }
-        End::Refused(refusal) => {
-            tracing::info!(code = refusal.code, reason = %refusal, "ended a worker's stream");
-            Err(refusal::status(&refusal))
-        }
-    };
-    // A worker that takes nothing learns it from the closed stream.
-    let _ = timeout(END_WAIT, out.send(last)).await;
-}
-
-fn refuse(code: &'static str, message: &'static str, remedy: &'static str) -> Refusal {
-    Refusal::new(RefusalKind::Invalid, code, message).remedy(remedy)
-}
-
-fn flooded() -> Refusal {
-    refuse(
-        "stream_flooded",
-        "more messages wait than the slots allow",
-        "send one outcome and credit per attempt",
-    )
-}
-
-fn gone_quiet(code: &'static str, message: &'static str) -> End {
-    Refusal::new(RefusalKind::Unavailable, code, message).remedy("say Hello on a new stream").into()
-}
-
-/// A stream that cannot be read on: gone, or not what it should be.
-fn broken(status: Status) -> End {
-    match status.code() {
-        tonic::Code::OutOfRange | tonic::Code::ResourceExhausted => Refusal::new(
-            RefusalKind::Invalid,
-            "frame_too_large",
-            format!("a frame exceeds {} bytes", super::MAX_MESSAGE_BYTES),
-        )
-        .remedy("put less into one frame")
-        .into(),
-        // A broken connection says Internal too, but names its source.
-        tonic::Code::Internal if std::error::Error::source(&status).is_none() => Refusal::new(
-            RefusalKind::Invalid,
-            "frame_malformed",
-            format!("a frame is malformed: {}", status.message()),
-        )
-        .remedy("use a worker of this protocol")
-        .into(),
-        _ => End::Left,
-    }
 }

@@ -38,7 +38,7 @@ pub const CALM: Pace = Pace { ping_ms: 20, silence_ms: 60_000, lost_after_ms: 60
 /// A server with one app, `demo`.
 pub struct Bench {
     pub api: Api,
-    pub store: Arc<Store>,
+    pub store: Store,
     pub doors: Doors,
     pub directory: Directory,
     pub waiters: Waiters,
@@ -55,9 +55,10 @@ pub struct Bench {
 impl Bench {
     pub async fn start(pace: Pace) -> Self {
         let data = tempfile::tempdir().expect("a place for the database");
-        let store = Arc::new(open(data.path()).await);
+        let url = format!("sqlite:{}", data.path().join("fastjob.db").display());
+        let store = Store::open(&url, 2).await.expect("a new database");
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let auth = Auth::new(Arc::clone(&store), Arc::clone(&clock));
+        let auth = Auth::new(store.clone(), Arc::clone(&clock));
         let (admin, token) = (Secret::new(), Secret::new());
         store.admin_token_init(&new_token(&admin)).await.expect("the store works");
         let app =
@@ -66,7 +67,7 @@ impl Bench {
         auth.refresh().await.expect("the store works");
         let (doors, directory, waiters) = (Doors::default(), Directory::default(), Waiters::default());
         let api = Api::new(Parts {
-            store: Arc::clone(&store),
+            store: store.clone(),
             doors: doors.clone(),
             directory: directory.clone(),
             waiters: waiters.clone(),
@@ -276,8 +277,4 @@ pub fn new_token(secret: &Secret) -> NewToken {
         created_at: now,
         expires_at: None,
     }
-}
-
-async fn open(_data: &std::path::Path) -> Store {
-    Store::default()
 }

@@ -1,0 +1,83 @@
+//! Calls as bytes, for bindings whose own side makes and reads the messages.
+
+use std::time::Duration;
+
+use bytes::{Buf, BufMut, Bytes};
+use tonic::Status;
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::codegen::http::uri::PathAndQuery;
+
+use super::call::{Again, MAX_MESSAGE_BYTES};
+use super::{Client, Error, ErrorKind};
+
+impl Client {
+    /// Calls a method of the service `Client`, as "RunWait", with the bytes of its request; answers those of its reply.
+    /// Takes at most `timeout` in all. It is sent again only while no connection could be made.
+    ///
+    /// # Errors
+    /// As the method's, and [`ErrorKind::Invalid`] for a name that no method can have.
+    pub async fn call_raw(&self, method: &str, request: Bytes, timeout: Duration) -> Result<Bytes, Error> {
+        if method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            return Err(Error::invalid(
+                "bad_method",
+                "method",
+                format!("{method:?} is not the name of a method"),
+            ));
+        }
+        let path = PathAndQuery::try_from(format!("/fastjob.v1.Client/{method}")).map_err(|_| {
+            Error::invalid("bad_method", "method", format!("{method:?} is not the name of a method"))
+        })?;
+        let (path, request) = (&path, &request);
+        let calls = self.again(Again::Safe, timeout, |_| async move {
+            let channel = self.owner().await?;
+            let mut client = tonic::client::Grpc::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
+            client.ready().await.map_err(|error| {
+                Error::new(ErrorKind::Unavailable, "unavailable", format!("failed to connect: {error}"))
+            })?;
+            let request = self.request(request.clone(), timeout);
+            Ok(client.unary(request, path.clone(), Raw).await?.into_inner())
+        });
+        match tokio::time::timeout(timeout, calls).await {
+            Ok(answer) => answer,
+            Err(_) => Err(Error::new(ErrorKind::Timeout, "timeout", "no answer in time")),
+        }
+    }
+}
+
+/// Messages as they are on the wire.
+#[derive(Clone, Copy)]
+struct Raw;
+
+impl Codec for Raw {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, message: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.put(message);
+        Ok(())
+    }
+}
+
+impl Decoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
+    }
+}

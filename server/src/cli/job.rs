@@ -1,0 +1,136 @@
+//! `fastjob job`: what runs, and when.
+
+use clap::{Args, Subcommand};
+use fastjob_core::client::Client;
+use fastjob_core::clock::{Clock, Millis, SystemClock};
+use serde_json::Value;
+
+use super::connect::Connect;
+use super::print::Printer;
+use super::{Exit, Failure, args, job_put, job_run, shape};
+
+/// Jobs of one call: as many as fit a reply with parameters at their bound.
+const PAGE: u32 = 50;
+const DAY_MS: i64 = 86_400_000;
+const COLUMNS: [&str; 7] = ["name", "handler", "enabled", "trigger", "next_at", "revision", "managed_by"];
+const LEDGER_COLUMNS: [&str; 10] =
+    ["tick", "due", "id", "state", "reason", "attempt", "lateness_ms", "from", "to", "count"];
+
+/// `fastjob job`.
+#[derive(Args, Debug)]
+pub(super) struct JobCommand {
+    #[command(subcommand)]
+    verb: Verb,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+#[derive(Subcommand, Debug)]
+enum Verb {
+    /// Create a job, or replace it.
+    Put(Box<job_put::Put>),
+    /// Show one job.
+    Get { name: String },
+    /// List jobs in order of name.
+    List {
+        /// Show at most this many.
+        #[arg(long, default_value_t = 10_000)]
+        limit: usize,
+    },
+    /// Let it make ticks again.
+    Enable { name: String },
+    /// Keep it, and let it make no ticks.
+    Disable { name: String },
+    /// Delete it; its runs stay.
+    Delete { name: String },
+    /// Show its coming ticks.
+    Next(Next),
+    /// Fire it now or later.
+    Run(job_run::Fire),
+    /// Show its runs and gaps in order of tick.
+    Ledger(Ledger),
+}
+
+#[derive(Args, Debug)]
+struct Next {
+    name: String,
+    /// Strictly after this instant [default: now].
+    #[arg(long, value_name = "T", value_parser = args::instant, allow_hyphen_values = true)]
+    from: Option<i64>,
+    /// How many.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=500))]
+    count: u32,
+}
+
+#[derive(Args, Debug)]
+struct Ledger {
+    name: String,
+    /// From this instant on [default: 24 h ago].
+    #[arg(long, value_name = "T", value_parser = args::instant, allow_hyphen_values = true)]
+    from: Option<i64>,
+    /// Before this instant [default: now].
+    #[arg(long, value_name = "T", value_parser = args::instant, allow_hyphen_values = true)]
+    to: Option<i64>,
+}
+
+impl JobCommand {
+    pub(super) async fn run(self) -> Result<Exit, Failure> {
+        let (client, printer) = self.connect.open_app().await?;
+        match self.verb {
+            Verb::Put(put) => put.run(&client, &printer).await?,
+            Verb::Run(fire) => return fire.run(&client, &printer).await,
+            Verb::Get { name } => printer.one(&shape::job(&client.job_get(&name).await?))?,
+            Verb::List { limit } => list(&client, &printer, limit).await?,
+            Verb::Enable { name } => printer.one(&shape::job(&client.job_enable(&name).await?))?,
+            Verb::Disable { name } => printer.one(&shape::job(&client.job_disable(&name).await?))?,
+            Verb::Delete { name } => client.job_delete(&name).await?,
+            Verb::Next(next) => next.run(&client, &printer).await?,
+            Verb::Ledger(ledger) => ledger.run(&client, &printer).await?,
+        }
+        Ok(Exit::Done)
+    }
+}
+
+async fn list(client: &Client, printer: &Printer, limit: usize) -> Result<(), Failure> {
+    let (mut shapes, mut after) = (Vec::new(), String::new());
+    while shapes.len() < limit {
+        let wanted = u32::try_from(limit - shapes.len()).unwrap_or(PAGE).min(PAGE);
+        let page = client.job_list(&after, wanted).await?;
+        let last = page.last().and_then(|job| job.spec.as_ref());
+        after = last.map(|spec| spec.name.clone()).unwrap_or_default();
+        shapes.extend(page.iter().map(shape::job));
+        if page.len() < wanted as usize || after.is_empty() {
+            break;
+        }
+    }
+    printer.list(&COLUMNS, &shapes)
+}
+
+impl Next {
+    async fn run(self, client: &Client, printer: &Printer) -> Result<(), Failure> {
+        let ticks = client.job_next(&self.name, self.from.map(Millis::new), self.count).await?;
+        let tick = |at: &Millis| shape::tick(client.app(), &self.name, at.get());
+        printer.list(&["tick"], &ticks.iter().map(tick).collect::<Vec<_>>())
+    }
+}
+
+impl Ledger {
+    /// Prints page by page, so that a long ledger needs no memory.
+    async fn run(self, client: &Client, printer: &Printer) -> Result<(), Failure> {
+        let to = self.to.map_or_else(|| SystemClock.now(), Millis::new);
+        let from = self.from.map_or_else(|| to.plus(-DAY_MS), Millis::new);
+        if from > to {
+            return Err(Failure::usage("--from", "is later than --to", "give the earlier instant first"));
+        }
+        let mut page = bytes::Bytes::new();
+        loop {
+            let reply = client.job_ledger(&self.name, from, to, page.clone()).await?;
+            let entries: Vec<Value> = reply.entries.iter().filter_map(shape::ledger_entry).collect();
+            printer.list(&LEDGER_COLUMNS, &entries)?;
+            if reply.next.is_empty() || reply.next == page {
+                return Ok(());
+            }
+            page = reply.next;
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! `fastjob run`: each firing of a job.
+
+use clap::{Args, Subcommand, ValueEnum};
+use fastjob_core::client::{Client, Error, Run, RunFilter};
+use fastjob_core::id::RunId;
+use fastjob_core::protocol::v1;
+
+use super::connect::Connect;
+use super::job_run::wait_for;
+use super::print::Printer;
+use super::{Exit, Failure, args, shape};
+
+/// Runs of one call: as many as fit a reply with parameters and results at their bounds.
+const PAGE: u32 = 25;
+const COLUMNS: [&str; 9] =
+    ["id", "job", "source", "due", "state", "reason", "attempt", "worker", "lateness_ms"];
+
+/// `fastjob run`.
+#[derive(Args, Debug)]
+pub(super) struct RunCommand {
+    #[command(subcommand)]
+    verb: Verb,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+#[derive(Subcommand, Debug)]
+enum Verb {
+    /// Show one run with its attempts.
+    Get(Which),
+    /// List runs, newest first.
+    List(List),
+    /// Wait until a run has ended; the exit code tells how.
+    Wait {
+        #[command(flatten)]
+        which: Which,
+        /// Wait no longer than this [default: 30 days].
+        #[arg(long, value_name = "D", value_parser = args::duration)]
+        timeout: Option<i64>,
+    },
+    /// Cancel a run.
+    Cancel {
+        #[arg(value_parser = args::run_id)]
+        id: RunId,
+    },
+    /// Make a new run of one that has ended.
+    Retry {
+        #[arg(value_parser = args::run_id)]
+        id: RunId,
+    },
+}
+
+/// Names a run by its id, or by the idempotency key it was triggered with.
+#[derive(Args, Debug)]
+struct Which {
+    /// The run's id.
+    #[arg(value_parser = args::run_id, required_unless_present = "key", conflicts_with = "key")]
+    id: Option<RunId>,
+    /// The job of the idempotency key.
+    #[arg(long, value_name = "J", requires = "key", conflicts_with = "id")]
+    job: Option<String>,
+    /// The idempotency key.
+    #[arg(long, value_name = "K", requires = "job")]
+    key: Option<String>,
+}
+
+#[derive(Args, Debug)]
+struct List {
+    /// Of this job only.
+    #[arg(long, value_name = "J")]
+    job: Option<String>,
+    /// In this state only; may be repeated.
+    #[arg(long, value_name = "S", value_delimiter = ',')]
+    state: Vec<State>,
+    /// At most this many.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    limit: usize,
+    /// Older than this run.
+    #[arg(long, value_name = "ID", value_parser = args::run_id)]
+    before: Option<RunId>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum State {
+    Scheduled,
+    Dispatched,
+    Succeeded,
+    Failed,
+    Cancelled,
+    Skipped,
+}
+
+impl State {
+    fn message(self) -> v1::RunState {
+        match self {
+            Self::Scheduled => v1::RunState::Scheduled,
+            Self::Dispatched => v1::RunState::Dispatched,
+            Self::Succeeded => v1::RunState::Succeeded,
+            Self::Failed => v1::RunState::Failed,
+            Self::Cancelled => v1::RunState::Cancelled,
+            Self::Skipped => v1::RunState::Skipped,
+        }
+    }
+}
+
+impl RunCommand {
+    pub(super) async fn run(self) -> Result<Exit, Failure> {
+        let (client, printer) = self.connect.open_app().await?;
+        match self.verb {
+            Verb::Get(which) => {
+                printer.one(&shape::run_with_attempts(which.get(&client).await?.message()))?
+            }
+            Verb::List(list) => list.run(&client, &printer).await?,
+            Verb::Wait { which, timeout } => {
+                let id = match which.id {
+                    Some(id) => id,
+                    None => which.get(&client).await?.id,
+                };
+                return wait_for(&client, &printer, id, timeout).await;
+            }
+            Verb::Cancel { id } => printer.one(&shape::run(client.run_cancel(id).await?.message()))?,
+            Verb::Retry { id } => printer.one(&shape::run(client.run_retry(id).await?.message()))?,
+        }
+        Ok(Exit::Done)
+    }
+}
+
+impl Which {
+    async fn get(&self, client: &Client) -> Result<Run, Error> {
+        match (self.id, &self.job, &self.key) {
+            (None, Some(job), Some(key)) => client.run_by_key(job, key).await,
+            (id, ..) => client.run_get(id.expect("an id is required unless job and key are given")).await,
+        }
+    }
+}
+
+impl List {
+    /// Prints page by page.
+    async fn run(self, client: &Client, printer: &Printer) -> Result<(), Failure> {
+        let job = self.job.unwrap_or_default();
+        let states: Vec<_> = self.state.iter().map(|state| state.message()).collect();
+        let (mut before, mut left) = (self.before, self.limit);
+        while left > 0 {
+            let limit = u32::try_from(left).unwrap_or(PAGE).min(PAGE);
+            let filter = RunFilter { job: job.clone(), states: states.clone(), before, limit };
+            let page = client.run_list(filter).await?;
+            printer.list(&COLUMNS, &page.iter().map(|run| shape::run(run.message())).collect::<Vec<_>>())?;
+            left = left.saturating_sub(page.len());
+            match page.last() {
+                Some(last) if page.len() == limit as usize => before = Some(last.id),
+                _ => break,
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,304 @@
+//! The JSON that a row keeps of a definition and of limits, and its mapping to the domain. A key or word once written
+//! stays readable for ever; what is not known here is a corrupt row, never a guess.
+
+use fastjob_core::clock::Millis;
+use fastjob_core::domain::{
+    Backoff, CatchUp, CatchUpPolicy, Cron, Definition, Dialect, Limits, ManagedBy, Name, Overlap, Payload, Retry,
+    Routing, Trigger,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// A definition, all of it but its parameters, as JSON.
+pub(super) fn definition_text(definition: &Definition) -> Result<String, serde_json::Error> {
+    let mut text = Vec::with_capacity(512);
+    DefinitionShape::serialize(definition, &mut serde_json::Serializer::new(&mut text))?;
+    Ok(String::from_utf8(text).expect("a JSON serializer writes UTF-8"))
+}
+
+/// The definition of this JSON with these parameters.
+pub(super) fn definition_read(text: &str, params: Payload) -> Result<Definition, serde_json::Error> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let definition = DefinitionShape::deserialize(&mut json)?;
+    json.end()?;
+    Ok(Definition { params, ..definition })
+}
+
+/// Limits as JSON: the keys whose value is not [`BASELINE`]'s, since every run carries a copy.
+pub(super) fn limits_text(limits: &Limits) -> Result<String, serde_json::Error> {
+    if *limits == BASELINE {
+        return Ok("{}".to_owned());
+    }
+    let mut keys = limits_keys(limits)?;
+    let baseline = limits_keys(&BASELINE)?;
+    keys.retain(|key, value| baseline.get(key) != Some(value));
+    serde_json::to_string(&keys)
+}
+
+/// The limits of this JSON.
+pub(super) fn limits_read(text: &str) -> Result<Limits, serde_json::Error> {
+    if text == "{}" {
+        return Ok(BASELINE);
+    }
+    let mut keys = limits_keys(&BASELINE)?;
+    keys.extend(serde_json::from_str::<Map<String, Value>>(text)?);
+    LimitsShape::deserialize(Value::Object(keys))
+}
+
+fn limits_keys(limits: &Limits) -> Result<Map<String, Value>, serde_json::Error> {
+    match LimitsShape::serialize(limits, serde_json::value::Serializer)? {
+        Value::Object(keys) => Ok(keys),
+        other => Ok(Map::from_iter([("limits".to_owned(), other)])),
+    }
+}
+
+/// What an absent key of stored limits means. Rows rely on it: it never changes, also when the defaults for new jobs do.
+const BASELINE: Limits = Limits {
+    overlap: Overlap::Skip,
+    retry: Retry {
+        retries: 0,
+        backoff: Backoff::Fixed,
+        delay_ms: 1_000,
+        max_delay_ms: 3_600_000,
+        jitter: 0.0,
+    },
+    attempt_timeout_ms: 3_600_000,
+    start_deadline_ms: None,
+    cancel_grace_ms: 10_000,
+    worker_lost_after_ms: None,
+    at_most_once: false,
+    priority: 0,
+    routing: Routing::LeastBusy,
+};
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Definition")]
+struct DefinitionShape {
+    #[serde(with = "name")]
+    handler: Name,
+    #[serde(with = "TriggerShape")]
+    trigger: Trigger,
+    #[serde(skip)]
+    params: Payload,
+    #[serde(with = "CatchUpShape")]
+    catch_up: CatchUp,
+    #[serde(with = "LimitsShape")]
+    limits: Limits,
+    #[serde(with = "ManagedByShape")]
+    managed_by: ManagedBy,
+    source_version: Option<u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Limits")]
+struct LimitsShape {
+    #[serde(with = "OverlapShape")]
+    overlap: Overlap,
+    #[serde(with = "RetryShape")]
+    retry: Retry,
+    attempt_timeout_ms: i64,
+    start_deadline_ms: Option<i64>,
+    cancel_grace_ms: i64,
+    worker_lost_after_ms: Option<i64>,
+    at_most_once: bool,
+    priority: i32,
+    #[serde(with = "RoutingShape")]
+    routing: Routing,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Retry")]
+struct RetryShape {
+    retries: u32,
+    #[serde(with = "BackoffShape")]
+    backoff: Backoff,
+    delay_ms: i64,
+    max_delay_ms: i64,
+    jitter: f64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "CatchUp")]
+struct CatchUpShape {
+    #[serde(with = "CatchUpPolicyShape")]
+    policy: CatchUpPolicy,
+    threshold_ms: i64,
+    window_ms: Option<i64>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Trigger", rename_all = "snake_case")]
+enum TriggerShape {
+    #[serde(with = "CronShape")]
+    Cron(Cron),
+    FixedRate {
+        period_ms: i64,
+        #[serde(with = "instant")]
+        phase: Option<Millis>,
+    },
+    FixedDelay {
+        delay_ms: i64,
+    },
+    #[serde(with = "instants")]
+    At(Vec<Millis>),
+    Api,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Cron")]
+struct CronShape {
+    expression: String,
+    #[serde(with = "DialectShape")]
+    dialect: Dialect,
+    zone: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Overlap", rename_all = "snake_case")]
+enum OverlapShape {
+    Skip,
+    AllowAll,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Backoff", rename_all = "snake_case")]
+enum BackoffShape {
+    Fixed,
+    Exponential,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "CatchUpPolicy", rename_all = "snake_case")]
+enum CatchUpPolicyShape {
+    Latest,
+    None,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Routing", rename_all = "snake_case")]
+enum RoutingShape {
+    LeastBusy,
+    RoundRobin,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "ManagedBy", rename_all = "snake_case")]
+enum ManagedByShape {
+    Code,
+    Console,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Dialect", rename_all = "snake_case")]
+enum DialectShape {
+    Quartz,
+}
+
+mod name {
+    use fastjob_core::domain::Name;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(name: &Name, out: S) -> Result<S::Ok, S::Error> {
+        out.serialize_str(name.as_str())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Name, D::Error> {
+        let text = String::deserialize(from)?;
+        Name::parse(&text).map_err(D::Error::custom)
+    }
+}
+
+mod instant {
+    use fastjob_core::clock::Millis;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(at: &Option<Millis>, out: S) -> Result<S::Ok, S::Error> {
+        at.map(Millis::get).serialize(out)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Millis>, D::Error> {
+        Ok(Option::deserialize(from)?.map(Millis::new))
+    }
+}
+
+mod instants {
+    use fastjob_core::clock::Millis;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(all: &[Millis], out: S) -> Result<S::Ok, S::Error> {
+        out.collect_seq(all.iter().map(|at| at.get()))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Millis>, D::Error> {
+        Ok(Vec::deserialize(from)?.into_iter().map(Millis::new).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stored_form_of_a_definition_stays_as_it_is() {
+        let definition = Definition {
+            handler: Name::parse("greet").unwrap(),
+            trigger: Trigger::Cron(Cron {
+                expression: "0 0 5 * * ?".into(),
+                dialect: Dialect::Quartz,
+                zone: "Europe/Berlin".into(),
+            }),
+            params: Payload::text("hello"),
+            catch_up: CatchUp::default(),
+            limits: Limits { priority: 7, ..BASELINE },
+            managed_by: ManagedBy::Console,
+            source_version: Some(u64::MAX),
+        };
+        let text = definition_text(&definition).unwrap();
+        assert_eq!(
+            text,
+            r#"{"handler":"greet","trigger":{"cron":{"expression":"0 0 5 * * ?","dialect":"quartz","#.to_owned()
+                + r#""zone":"Europe/Berlin"}},"catch_up":{"policy":"latest","threshold_ms":60000,"window_ms":null},"#
+                + r#""limits":{"overlap":"skip","retry":{"retries":0,"backoff":"fixed","delay_ms":1000,"#
+                + r#""max_delay_ms":3600000,"jitter":0.0},"attempt_timeout_ms":3600000,"start_deadline_ms":null,"#
+                + r#""cancel_grace_ms":10000,"worker_lost_after_ms":null,"at_most_once":false,"priority":7,"#
+                + r#""routing":"least_busy"},"managed_by":"console","source_version":18446744073709551615}"#
+        );
+        assert_eq!(definition_read(&text, Payload::text("hello")).unwrap(), definition);
+    }
+
+    #[test]
+    fn every_kind_of_trigger_reads_back() {
+        let at = Millis::new(-1);
+        let triggers = [
+            Trigger::FixedRate { period_ms: 1_000, phase: None },
+            Trigger::FixedRate { period_ms: 1_000, phase: Some(at) },
+            Trigger::FixedDelay { delay_ms: 0 },
+            Trigger::At(vec![at, Millis::MAX]),
+            Trigger::Api,
+        ];
+        for trigger in triggers {
+            let mut text = Vec::new();
+            TriggerShape::serialize(&trigger, &mut serde_json::Serializer::new(&mut text)).unwrap();
+            let read = TriggerShape::deserialize(&mut serde_json::Deserializer::from_slice(&text)).unwrap();
+            assert_eq!(read, trigger);
+        }
+    }
+
+    #[test]
+    fn limits_keep_only_what_differs_from_the_baseline() {
+        assert_eq!(limits_text(&BASELINE).unwrap(), "{}");
+        let limits = Limits { overlap: Overlap::AllowAll, start_deadline_ms: Some(5), ..BASELINE };
+        let text = limits_text(&limits).unwrap();
+        assert_eq!(text, r#"{"overlap":"allow_all","start_deadline_ms":5}"#);
+        assert_eq!(limits_read(&text).unwrap(), limits);
+        assert_eq!(limits_read("{}").unwrap(), BASELINE);
+    }
+
+    #[test]
+    fn an_unknown_word_is_not_read() {
+        assert!(limits_read(r#"{"overlap":"maybe"}"#).is_err());
+        assert!(limits_read(r#"{"priority":"high"}"#).is_err());
+        assert!(limits_read("[]").is_err());
+        assert!(definition_read("{}", Payload::default()).is_err());
+    }
+}

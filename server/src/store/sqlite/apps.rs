@@ -1,0 +1,169 @@
+//! Apps and their tokens.
+
+use fastjob_core::clock::Millis;
+use fastjob_core::id::{AppId, TokenId};
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+
+use super::fault::fault;
+use super::row::Reader;
+use super::{SqliteStore, commit};
+use crate::store::backend::{App, Apps, NewApp, NewToken, Token};
+use crate::store::error::StoreError;
+
+/// Tokens of an app that may be valid at a time: the old one and the new one of a rotation.
+const MAX_VALID: i64 = 2;
+
+const TOKEN: &str = "SELECT id, app_id, hash, note, created_at, expires_at, revoked_at FROM fastjob_token";
+
+impl Apps for SqliteStore {
+    async fn app_create(&self, app: &NewApp) -> Result<Option<App>, StoreError> {
+        const WHAT: &str = "create an app";
+        let mut write = self.write(WHAT).await?;
+        let id: Option<i64> = sqlx::query_scalar(
+            "INSERT INTO fastjob_app (name, shards, created_at) VALUES (?, ?, ?)
+             ON CONFLICT (name) DO NOTHING RETURNING id",
+        )
+        .bind(app.name.as_str())
+        .bind(app.shards)
+        .bind(app.created_at.get())
+        .fetch_optional(&mut *write)
+        .await
+        .map_err(|error| fault(WHAT, error))?;
+        let Some(id) = id.map(AppId) else { return Ok(None) };
+        sqlx::query(
+            "WITH RECURSIVE shards (shard) AS (SELECT 0 UNION ALL SELECT shard + 1 FROM shards WHERE shard + 1 < ?2)
+             INSERT INTO fastjob_app_owner (app_id, shard, epoch) SELECT ?1, shard, 0 FROM shards",
+        )
+        .bind(id.0)
+        .bind(app.shards)
+        .execute(&mut *write)
+        .await
+        .map_err(|error| fault(WHAT, error))?;
+        token_insert(&mut write, &NewToken { app: Some(id), ..app.token.clone() }).await?;
+        commit(write, WHAT).await?;
+        Ok(Some(App { id, name: app.name.clone(), shards: app.shards, created_at: app.created_at }))
+    }
+
+    async fn app_list(&self) -> Result<Vec<App>, StoreError> {
+        let rows = sqlx::query("SELECT id, name, shards, created_at FROM fastjob_app ORDER BY name")
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|error| fault("list the apps", error))?;
+        rows.iter().map(app).collect()
+    }
+
+    async fn admin_token_init(&self, token: &NewToken) -> Result<bool, StoreError> {
+        const WHAT: &str = "write the administrator's token";
+        let mut write = self.write(WHAT).await?;
+        let there: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM fastjob_token WHERE app_id IS NULL)")
+            .fetch_one(&mut *write)
+            .await
+            .map_err(|error| fault(WHAT, error))?;
+        if there {
+            return Ok(false);
+        }
+        token_insert(&mut write, &NewToken { app: None, ..token.clone() }).await?;
+        commit(write, WHAT).await?;
+        Ok(true)
+    }
+
+    async fn token_create(&self, token: &NewToken) -> Result<bool, StoreError> {
+        const WHAT: &str = "create a token";
+        let mut write = self.write(WHAT).await?;
+        let valid: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM fastjob_token
+             WHERE app_id IS ?1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?2)",
+        )
+        .bind(token.app.map(|app| app.0))
+        .bind(token.created_at.get())
+        .fetch_one(&mut *write)
+        .await
+        .map_err(|error| fault(WHAT, error))?;
+        if valid >= MAX_VALID {
+            return Ok(false);
+        }
+        token_insert(&mut write, token).await?;
+        commit(write, WHAT).await?;
+        Ok(true)
+    }
+
+    async fn token_list(&self, app: Option<AppId>) -> Result<Vec<Token>, StoreError> {
+        let sql = sqlx::AssertSqlSafe(format!("{TOKEN} WHERE app_id IS ? ORDER BY created_at, id"));
+        let rows = sqlx::query(sql)
+            .bind(app.map(|app| app.0))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|error| fault("list the tokens", error))?;
+        rows.iter().map(token).collect()
+    }
+
+    async fn token_revoke(&self, app: Option<AppId>, token: TokenId, now: Millis) -> Result<bool, StoreError> {
+        const WHAT: &str = "revoke a token";
+        let mut write = self.write(WHAT).await?;
+        let done = sqlx::query(
+            "UPDATE fastjob_token SET revoked_at = ?3
+             WHERE id = ?1 AND app_id IS ?2 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)",
+        )
+        .bind(&token.as_bytes()[..])
+        .bind(app.map(|app| app.0))
+        .bind(now.get())
+        .execute(&mut *write)
+        .await
+        .map_err(|error| fault(WHAT, error))?;
+        commit(write, WHAT).await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    async fn token_valid(&self, now: Millis) -> Result<Vec<Token>, StoreError> {
+        let sql = sqlx::AssertSqlSafe(format!(
+            "{TOKEN} WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?) ORDER BY created_at, id"
+        ));
+        let rows = sqlx::query(sql)
+            .bind(now.get())
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|error| fault("read the valid tokens", error))?;
+        rows.iter().map(self::token).collect()
+    }
+}
+
+async fn token_insert(write: &mut SqliteConnection, token: &NewToken) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO fastjob_token (id, app_id, hash, note, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)",
+    )
+    .bind(&token.id.as_bytes()[..])
+    .bind(token.app.map(|app| app.0))
+    .bind(&token.hash[..])
+    .bind(&*token.note)
+    .bind(token.created_at.get())
+    .bind(token.expires_at.map(Millis::get))
+    .execute(write)
+    .await
+    .map(drop)
+    .map_err(|error| fault("write a token", error))
+}
+
+fn app(row: &SqliteRow) -> Result<App, StoreError> {
+    let row = Reader::new(row, "fastjob_app", "id");
+    Ok(App {
+        id: AppId(row.get("id")?),
+        name: row.name("name")?,
+        shards: row.number("shards")?,
+        created_at: row.at("created_at")?,
+    })
+}
+
+fn token(row: &SqliteRow) -> Result<Token, StoreError> {
+    let row = Reader::new(row, "fastjob_token", "id");
+    let hash: &[u8] = row.get("hash")?;
+    Ok(Token {
+        id: row.id("id")?,
+        app: row.get::<Option<i64>>("app_id")?.map(AppId),
+        hash: hash.try_into().map_err(|_| row.corrupt("hash", "has not 32 bytes"))?,
+        note: row.get("note")?,
+        created_at: row.at("created_at")?,
+        expires_at: row.maybe_at("expires_at")?,
+        revoked_at: row.maybe_at("revoked_at")?,
+    })
+}

@@ -1,0 +1,246 @@
+//! Servers, and who owns what.
+
+use fastjob_core::clock::Millis;
+use fastjob_core::id::{Epoch, ServerId, ShardKey};
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+
+use super::fault::fault;
+use super::row::Reader;
+use super::{SqliteStore, commit};
+use crate::store::backend::{Claimed, NewServer, Owned, Ownership, Renewal, Server, ServerPhase};
+use crate::store::error::StoreError;
+
+impl Ownership for SqliteStore {
+    async fn server_join(&self, server: &NewServer) -> Result<(), StoreError> {
+        const WHAT: &str = "join as a server";
+        let mut write = self.write(WHAT).await?;
+        sqlx::query(
+            "INSERT INTO fastjob_server (id, rpc_address, http_address, version, phase, seq, renewed_at)
+             VALUES (?, ?, ?, ?, 'up', 0, ?)",
+        )
+        .bind(&server.id.as_bytes()[..])
+        .bind(&*server.rpc_address)
+        .bind(&*server.http_address)
+        .bind(&*server.version)
+        .bind(server.at.get())
+        .execute(&mut *write)
+        .await
+        .map_err(|error| fault(WHAT, error))?;
+        commit(write, WHAT).await
+    }
+
+    async fn server_renew(&self, server: ServerId, seq: u64) -> Result<Option<Renewal>, StoreError> {
+        const WHAT: &str = "renew the lease";
+        let mut write = self.write(WHAT).await?;
+        let done = sqlx::query(
+            "UPDATE fastjob_server SET seq = seq + 1, renewed_at = ?3
+             WHERE id = ?1 AND seq = ?2 AND phase <> 'dead'",
+        )
+        .bind(&server.as_bytes()[..])
+        .bind(seq.cast_signed())
+        .bind(self.now().get())
+        .execute(&mut *write)
+        .await
+        .map_err(|error| fault(WHAT, error))?;
+        if done.rows_affected() != 1 {
+            return Ok(None);
+        }
+        let others = sqlx::query("SELECT id, seq, phase FROM fastjob_server WHERE id <> ? AND phase <> 'dead' ORDER BY id")
+            .bind(&server.as_bytes()[..])
+            .fetch_all(&mut *write)
+            .await
+            .map_err(|error| fault(WHAT, error))?;
+        commit(write, WHAT).await?;
+        let others = others.iter().map(|row| {
+            let row = Reader::new(row, "fastjob_server", "id");
+            Ok((row.id("id")?, row.bits("seq")?, row.word("phase", phase_parse)?))
+        });
+        Ok(Some(Renewal { now: None, others: others.collect::<Result<_, StoreError>>()? }))
+    }
+
+    async fn server_mark(&self, server: ServerId, seq: u64, phase: ServerPhase) -> Result<bool, StoreError> {
+        const WHAT: &str = "mark a server";
+        let mut write = self.write(WHAT).await?;
+        let done = sqlx::query("UPDATE fastjob_server SET phase = ?3 WHERE id = ?1 AND seq = ?2 AND phase <> 'dead'")
+            .bind(&server.as_bytes()[..])
+            .bind(seq.cast_signed())
+            .bind(phase_word(phase))
+            .execute(&mut *write)
+            .await
+            .map_err(|error| fault(WHAT, error))?;
+        commit(write, WHAT).await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    async fn server_list(&self) -> Result<Vec<Server>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT id, rpc_address, http_address, version, phase, seq, renewed_at
+             FROM fastjob_server ORDER BY id DESC",
+        )
+        .fetch_all(&self.readers)
+        .await
+        .map_err(|error| fault("list the servers", error))?;
+        rows.iter().map(server).collect()
+    }
+
+    async fn owner_list(&self) -> Result<Vec<Owned>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT owner.app_id, owner.shard, owner.server_id, owner.epoch, server.rpc_address,
+                    owner.server_id IS NOT NULL AND coalesce(server.phase, 'dead') = 'dead' AS dead
+             FROM fastjob_app_owner owner LEFT JOIN fastjob_server server ON server.id = owner.server_id
+             ORDER BY owner.app_id, owner.shard",
+        )
+        .fetch_all(&self.readers)
+        .await
+        .map_err(|error| fault("list the owners", error))?;
+        rows.iter().map(owned).collect()
+    }
+
+    async fn shard_claim(&self, seen: &Owned, server: ServerId, now: Millis) -> Result<Option<Claimed>, StoreError> {
+        const WHAT: &str = "claim a shard";
+        let mut write = self.write(WHAT).await?;
+        let row = sqlx::query(
+            "UPDATE fastjob_app_owner AS owner
+             SET server_id = ?5, epoch = max(epoch + 1, ?6), acquired_at = ?6,
+                 outage_from = coalesce(outage_from, (SELECT renewed_at FROM fastjob_server WHERE id = owner.server_id))
+             WHERE app_id = ?1 AND shard = ?2 AND server_id IS ?3 AND epoch = ?4
+               AND NOT EXISTS (SELECT 1 FROM fastjob_server WHERE id = owner.server_id AND phase <> 'dead')
+             RETURNING epoch, outage_from",
+        )
+        .bind(seen.shard.app.0)
+        .bind(seen.shard.shard)
+        .bind(seen.server.as_ref().map(|server| &server.as_bytes()[..]))
+        .bind(seen.epoch.0)
+        .bind(&server.as_bytes()[..])
+        .bind(now.get())
+        .fetch_optional(&mut *write)
+        .await
+        .map_err(|error| fault(WHAT, error))?;
+        let Some(claimed) = row.as_ref().map(claimed).transpose()? else { return Ok(None) };
+        log(&mut write, seen.shard, claimed.epoch, server, now, "claimed").await?;
+        commit(write, WHAT).await?;
+        Ok(Some(claimed))
+    }
+
+    async fn shard_release(
+        &self,
+        shard: ShardKey,
+        server: ServerId,
+        epoch: Epoch,
+        now: Millis,
+    ) -> Result<bool, StoreError> {
+        const WHAT: &str = "release a shard";
+        let mut write = self.write(WHAT).await?;
+        let done = sqlx::query(
+            "UPDATE fastjob_app_owner SET server_id = NULL, outage_from = coalesce(outage_from, ?5)
+             WHERE app_id = ?1 AND shard = ?2 AND server_id = ?3 AND epoch = ?4",
+        )
+        .bind(shard.app.0)
+        .bind(shard.shard)
+        .bind(&server.as_bytes()[..])
+        .bind(epoch.0)
+        .bind(now.get())
+        .execute(&mut *write)
+        .await
+        .map_err(|error| fault(WHAT, error))?;
+        if done.rows_affected() != 1 {
+            return Ok(false);
+        }
+        log(&mut write, shard, epoch, server, now, "released").await?;
+        commit(write, WHAT).await?;
+        Ok(true)
+    }
+
+    async fn epoch_raise(
+        &self,
+        shard: ShardKey,
+        server: ServerId,
+        epoch: Epoch,
+        now: Millis,
+    ) -> Result<Option<Claimed>, StoreError> {
+        const WHAT: &str = "raise an epoch";
+        let mut write = self.write(WHAT).await?;
+        let row = sqlx::query(
+            "UPDATE fastjob_app_owner SET epoch = max(epoch + 1, ?5)
+             WHERE app_id = ?1 AND shard = ?2 AND server_id = ?3 AND epoch = ?4
+             RETURNING epoch, outage_from",
+        )
+        .bind(shard.app.0)
+        .bind(shard.shard)
+        .bind(&server.as_bytes()[..])
+        .bind(epoch.0)
+        .bind(now.get())
+        .fetch_optional(&mut *write)
+        .await
+        .map_err(|error| fault(WHAT, error))?;
+        let Some(claimed) = row.as_ref().map(claimed).transpose()? else { return Ok(None) };
+        log(&mut write, shard, claimed.epoch, server, now, "raised").await?;
+        commit(write, WHAT).await?;
+        Ok(Some(claimed))
+    }
+}
+
+async fn log(
+    write: &mut SqliteConnection,
+    shard: ShardKey,
+    epoch: Epoch,
+    server: ServerId,
+    at: Millis,
+    reason: &'static str,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO fastjob_owner_log (app_id, shard, epoch, server_id, at, reason) VALUES (?, ?, ?, ?, ?, ?)",
+    )
+    .bind(shard.app.0)
+    .bind(shard.shard)
+    .bind(epoch.0)
+    .bind(&server.as_bytes()[..])
+    .bind(at.get())
+    .bind(reason)
+    .execute(write)
+    .await
+    .map(drop)
+    .map_err(|error| fault("log an ownership", error))
+}
+
+fn claimed(row: &SqliteRow) -> Result<Claimed, StoreError> {
+    let row = Reader::new(row, "fastjob_app_owner", "epoch");
+    Ok(Claimed { epoch: Epoch(row.get("epoch")?), outage_from: row.maybe_at("outage_from")? })
+}
+
+fn owned(row: &SqliteRow) -> Result<Owned, StoreError> {
+    let row = Reader::new(row, "fastjob_app_owner", "app_id");
+    Ok(Owned {
+        shard: row.shard()?,
+        server: row.maybe_id("server_id")?,
+        epoch: Epoch(row.get("epoch")?),
+        rpc_address: row.get("rpc_address")?,
+        dead: row.get("dead")?,
+    })
+}
+
+fn server(row: &SqliteRow) -> Result<Server, StoreError> {
+    let row = Reader::new(row, "fastjob_server", "id");
+    Ok(Server {
+        id: row.id("id")?,
+        rpc_address: row.get("rpc_address")?,
+        http_address: row.get("http_address")?,
+        version: row.get("version")?,
+        phase: row.word("phase", phase_parse)?,
+        seq: row.bits("seq")?,
+        renewed_at: row.at("renewed_at")?,
+    })
+}
+
+const fn phase_word(phase: ServerPhase) -> &'static str {
+    match phase {
+        ServerPhase::Up => "up",
+        ServerPhase::Draining => "draining",
+        ServerPhase::Dead => "dead",
+    }
+}
+
+fn phase_parse(word: &str) -> Option<ServerPhase> {
+    [ServerPhase::Up, ServerPhase::Draining, ServerPhase::Dead].into_iter().find(|known| phase_word(*known) == word)
+}
