@@ -80,7 +80,10 @@ impl Error {
 
 impl From<Status> for Error {
     fn from(status: Status) -> Self {
-        let kind = ErrorKind::of(status.code());
+        let kind = match local(&status) {
+            Some(kind) => kind,
+            None => ErrorKind::of(status.code()),
+        };
         match v1::ErrorDetail::decode(status.details()) {
             Ok(detail) if !detail.code.is_empty() => Self::from_parts(kind, detail),
             _ => Self::new(kind, kind.code(), reason(&status)),
@@ -131,6 +134,19 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// What a status is that no server sent: it has a cause on this side.
+fn local(status: &Status) -> Option<ErrorKind> {
+    let mut cause = std::error::Error::source(status);
+    cause?;
+    while let Some(below) = cause {
+        if below.is::<tonic::TimeoutExpired>() {
+            return Some(ErrorKind::Timeout);
+        }
+        cause = below.source();
+    }
+    Some(ErrorKind::Unavailable)
+}
 
 /// The status's message with the causes below it, which hold what the operating system said.
 fn reason(status: &Status) -> String {

@@ -41,6 +41,7 @@ pub use self::options::Options;
 pub use self::run::RunFilter;
 pub use self::trigger::Trigger;
 pub use self::view::{Change, Fired, JobPut, Run, RunState, Source};
+pub(crate) use self::view::{payload, wire};
 
 /// A way to the servers of one app. Clones share their connections and cost little.
 #[derive(Clone)]
