@@ -7,10 +7,12 @@ use std::sync::Arc;
 use anyhow::Context;
 use fastjob_core::id::RunId;
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{Arguments, AssertSqlSafe, Connection, Executor};
+use sqlx::{Arguments, AssertSqlSafe, ConnectOptions, Connection, Executor};
 
 /// The server's tables.
 const SCHEMA: &str = include_str!("../../../server/migrations/sqlite/0001_init.sql");
+/// As the server's.
+const CHECKPOINT_PAGES: u32 = 4_000;
 /// Rows of one statement; the sizes of turns are multiples of it.
 pub(crate) const CHUNK: usize = 100;
 
@@ -78,7 +80,9 @@ impl Rows {
             .filename(path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full);
+            .synchronous(SqliteSynchronous::Full)
+            .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string())
+            .disable_statement_logging();
         let mut connection = SqliteConnection::connect_with(&options).await?;
         connection.execute(SCHEMA).await.context("failed to make the tables")?;
         let ids = [vec![1; 16], vec![2; 16], vec![3; 16]];
