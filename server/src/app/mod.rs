@@ -33,7 +33,7 @@ use crate::owner::door::Doors;
 use crate::owner::waiters::Waiters;
 use crate::ready::{Ready, write_ready};
 use crate::rpc::{self, Pace};
-use crate::store::{NewServer, ServerPhase, Store, StoreError};
+use crate::store::{NewServer, ServerPhase, Store, StoreError, StoreOptions};
 
 use part::Part;
 
@@ -77,8 +77,8 @@ pub async fn run(config: Config, start: Start) -> anyhow::Result<()> {
     let rpc_address = config.rpc.advertise.clone().unwrap_or(rpc.local_addr()?.to_string());
     let http_address = http.local_addr()?.to_string();
 
-    let store = open_store(&config).await?;
     let time = DatabaseTime::new(Arc::new(SystemClock));
+    let store = open_store(&config, &time).await?;
     let clock: Arc<dyn Clock> = Arc::new(time.clone());
     let server = ServerId::new(time.now(), &mut Chance::from_seed(rand::random()));
     store.server_join(&joining(server, &rpc_address, &http_address, time.now())).await?;
@@ -151,9 +151,10 @@ async fn listen(address: SocketAddr, field: &str) -> anyhow::Result<TcpListener>
     })
 }
 
-async fn open_store(config: &Config) -> anyhow::Result<Store> {
+async fn open_store(config: &Config, time: &DatabaseTime) -> anyhow::Result<Store> {
     let Engine::Sqlite { path } = &config.database.engine;
-    Ok(Store::open(&format!("sqlite:{}", path.display()), config.database.max_connections).await?)
+    let options = StoreOptions { max_connections: config.database.max_connections, clock: Arc::new(time.clone()) };
+    Ok(Store::open(&format!("sqlite:{}", path.display()), options).await?)
 }
 
 fn joining(id: ServerId, rpc_address: &str, http_address: &str, at: Millis) -> NewServer {

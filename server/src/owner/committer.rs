@@ -103,7 +103,7 @@ async fn commit_joined(store: &Store, server: ServerId, time: &DatabaseTime, joi
     metrics::commit(time.elapsed() - started, turns.len(), rows);
     let ends = match result {
         Ok(ends) => ends.into_iter().map(outcome).collect(),
-        Err(error) if error.kind() == ErrorKind::Data && joined.len() > 1 => {
+        Err(error) if blames_rows(&error) && joined.len() > 1 => {
             tracing::warn!(%error, turns = joined.len(), "joined commit refused for its data, committing apart");
             commit_apart(store, &turns).await
         }
@@ -137,8 +137,13 @@ fn outcome(end: TurnEnd) -> Result<(), Refused> {
     }
 }
 
+/// Nothing was written, and the same rows would be refused again.
+fn blames_rows(error: &StoreError) -> bool {
+    matches!(error.kind(), ErrorKind::Data | ErrorKind::Defect)
+}
+
 fn refused(error: &StoreError) -> Refused {
-    if error.kind() == ErrorKind::Data {
+    if blames_rows(error) {
         tracing::error!(%error, "turn refused for its data");
         Refused::Data
     } else {

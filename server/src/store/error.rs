@@ -59,6 +59,12 @@ impl StoreError {
         self.again
     }
 
+    /// With the place where it happened in front.
+    pub(super) fn within(mut self, place: &str) -> Self {
+        self.message = format!("{place}: {}", self.message);
+        self
+    }
+
     /// A value of a row that no server has written.
     pub(super) fn corrupt(table: &str, column: &str, id: &str, what: impl fmt::Display) -> Self {
         Self::new(ErrorKind::Corrupt, format!("read {table}.{column} of row {id}: {what}"))

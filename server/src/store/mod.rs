@@ -189,7 +189,12 @@ impl Store {
     }
 
     /// Revokes one; `false` if the app has no such token that is valid.
-    pub async fn token_revoke(&self, app: Option<AppId>, token: TokenId, now: Millis) -> Result<bool, StoreError> {
+    pub async fn token_revoke(
+        &self,
+        app: Option<AppId>,
+        token: TokenId,
+        now: Millis,
+    ) -> Result<bool, StoreError> {
         self.ask("token_revoke", Access::Write, || async {
             match &*self.backend {
                 Backend::Sqlite(store) => store.token_revoke(app, token, now).await,
@@ -233,7 +238,12 @@ impl Store {
     }
 
     /// Declares a server draining or dead if it is not dead and its seq is still `seq`; tells whether it was.
-    pub async fn server_mark(&self, server: ServerId, seq: u64, phase: ServerPhase) -> Result<bool, StoreError> {
+    pub async fn server_mark(
+        &self,
+        server: ServerId,
+        seq: u64,
+        phase: ServerPhase,
+    ) -> Result<bool, StoreError> {
         self.ask("server_mark", Access::Write, || async {
             match &*self.backend {
                 Backend::Sqlite(store) => store.server_mark(server, seq, phase).await,
@@ -265,7 +275,12 @@ impl Store {
     /// Gives a shard to `server` if its owner and epoch are still as in `seen` and that owner is null or dead. `None`: it
     /// was not given. The new epoch is max(old + 1, now); `outage_from` becomes the dead owner's last renewal unless it
     /// is set.
-    pub async fn shard_claim(&self, seen: &Owned, server: ServerId, now: Millis) -> Result<Option<Claimed>, StoreError> {
+    pub async fn shard_claim(
+        &self,
+        seen: &Owned,
+        server: ServerId,
+        now: Millis,
+    ) -> Result<Option<Claimed>, StoreError> {
         self.ask("shard_claim", Access::Write, || async {
             match &*self.backend {
                 Backend::Sqlite(store) => store.shard_claim(seen, server, now).await,
@@ -276,7 +291,13 @@ impl Store {
 
     /// Gives a shard up if `server` still holds it at `epoch`; tells whether it did. From now on nobody sees its ticks:
     /// `outage_from` becomes `now` unless it is set.
-    pub async fn shard_release(&self, shard: ShardKey, server: ServerId, epoch: Epoch, now: Millis) -> Result<bool, StoreError> {
+    pub async fn shard_release(
+        &self,
+        shard: ShardKey,
+        server: ServerId,
+        epoch: Epoch,
+        now: Millis,
+    ) -> Result<bool, StoreError> {
         self.ask("shard_release", Access::Write, || async {
             match &*self.backend {
                 Backend::Sqlite(store) => store.shard_release(shard, server, epoch, now).await,
@@ -287,7 +308,13 @@ impl Store {
 
     /// Raises the epoch of a shard that `server` still holds at `epoch`, to max(epoch + 1, now). `None`: it does not. Waits
     /// for every commit of this process that is under way.
-    pub async fn epoch_raise(&self, shard: ShardKey, server: ServerId, epoch: Epoch, now: Millis) -> Result<Option<Claimed>, StoreError> {
+    pub async fn epoch_raise(
+        &self,
+        shard: ShardKey,
+        server: ServerId,
+        epoch: Epoch,
+        now: Millis,
+    ) -> Result<Option<Claimed>, StoreError> {
         self.ask("epoch_raise", Access::Write, || async {
             match &*self.backend {
                 Backend::Sqlite(store) => store.epoch_raise(shard, server, epoch, now).await,
@@ -300,7 +327,13 @@ impl Store {
 /// What an owner reads and writes.
 impl Store {
     /// Open runs after `after` in order of id that are dispatched, due up to `until`, or have had an attempt.
-    pub async fn open_page(&self, shard: ShardKey, until: Millis, after: Option<RunId>, limit: u32) -> Result<OpenPage, StoreError> {
+    pub async fn open_page(
+        &self,
+        shard: ShardKey,
+        until: Millis,
+        after: Option<RunId>,
+        limit: u32,
+    ) -> Result<OpenPage, StoreError> {
         self.ask("open_page", Access::Read, || async {
             match &*self.backend {
                 Backend::Sqlite(store) => store.open_page(shard, until, after, limit).await,
@@ -345,7 +378,12 @@ impl Store {
     }
 
     /// Living jobs in order of name, after `after`.
-    pub async fn job_list(&self, app: AppId, after: Option<&Name>, limit: u32) -> Result<Vec<Job>, StoreError> {
+    pub async fn job_list(
+        &self,
+        app: AppId,
+        after: Option<&Name>,
+        limit: u32,
+    ) -> Result<Vec<Job>, StoreError> {
         self.ask("job_list", Access::Read, || async {
             match &*self.backend {
                 Backend::Sqlite(store) => store.job_list(app, after, limit).await,
@@ -365,7 +403,12 @@ impl Store {
     }
 
     /// The run of a job, living or deleted, by fire key.
-    pub async fn run_fired(&self, app: AppId, job: &Name, key: &FireKey) -> Result<Option<RunId>, StoreError> {
+    pub async fn run_fired(
+        &self,
+        app: AppId,
+        job: &Name,
+        key: &FireKey,
+    ) -> Result<Option<RunId>, StoreError> {
         self.ask("run_fired", Access::Read, || async {
             match &*self.backend {
                 Backend::Sqlite(store) => store.run_fired(app, job, key).await,

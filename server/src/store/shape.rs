@@ -3,8 +3,8 @@
 
 use fastjob_core::clock::Millis;
 use fastjob_core::domain::{
-    Backoff, CatchUp, CatchUpPolicy, Cron, Definition, Dialect, Limits, ManagedBy, Name, Overlap, Payload, Retry,
-    Routing, Trigger,
+    Backoff, CatchUp, CatchUpPolicy, Cron, Definition, Dialect, Limits, ManagedBy, Name, Overlap, Payload,
+    Retry, Routing, Trigger,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -256,7 +256,8 @@ mod tests {
         let text = definition_text(&definition).unwrap();
         assert_eq!(
             text,
-            r#"{"handler":"greet","trigger":{"cron":{"expression":"0 0 5 * * ?","dialect":"quartz","#.to_owned()
+            r#"{"handler":"greet","trigger":{"cron":{"expression":"0 0 5 * * ?","dialect":"quartz","#
+                .to_owned()
                 + r#""zone":"Europe/Berlin"}},"catch_up":{"policy":"latest","threshold_ms":60000,"window_ms":null},"#
                 + r#""limits":{"overlap":"skip","retry":{"retries":0,"backoff":"fixed","delay_ms":1000,"#
                 + r#""max_delay_ms":3600000,"jitter":0.0},"attempt_timeout_ms":3600000,"start_deadline_ms":null,"#

@@ -56,10 +56,11 @@ impl Apps for SqliteStore {
     async fn admin_token_init(&self, token: &NewToken) -> Result<bool, StoreError> {
         const WHAT: &str = "write the administrator's token";
         let mut write = self.write(WHAT).await?;
-        let there: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM fastjob_token WHERE app_id IS NULL)")
-            .fetch_one(&mut *write)
-            .await
-            .map_err(|error| fault(WHAT, error))?;
+        let there: bool =
+            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM fastjob_token WHERE app_id IS NULL)")
+                .fetch_one(&mut *write)
+                .await
+                .map_err(|error| fault(WHAT, error))?;
         if there {
             return Ok(false);
         }
@@ -98,7 +99,12 @@ impl Apps for SqliteStore {
         rows.iter().map(token).collect()
     }
 
-    async fn token_revoke(&self, app: Option<AppId>, token: TokenId, now: Millis) -> Result<bool, StoreError> {
+    async fn token_revoke(
+        &self,
+        app: Option<AppId>,
+        token: TokenId,
+        now: Millis,
+    ) -> Result<bool, StoreError> {
         const WHAT: &str = "revoke a token";
         let mut write = self.write(WHAT).await?;
         let done = sqlx::query(

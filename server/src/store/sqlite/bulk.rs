@@ -92,12 +92,18 @@ impl Bulk {
         for item in chunk {
             bind(&mut Row { arguments: &mut arguments }, item)?;
         }
-        assert_eq!(arguments.len(), chunk.len() * self.columns, "every column of {} is bound once", self.what);
+        assert_eq!(
+            arguments.len(),
+            chunk.len() * self.columns,
+            "every column of {} is bound once",
+            self.what
+        );
         Ok(arguments)
     }
 
     fn text(&self, rows: usize) -> Arc<str> {
-        static TEXTS: LazyLock<Mutex<HashMap<(&'static str, usize), Arc<str>>>> = LazyLock::new(Mutex::default);
+        static TEXTS: LazyLock<Mutex<HashMap<(&'static str, usize), Arc<str>>>> =
+            LazyLock::new(Mutex::default);
         let mut texts = TEXTS.lock();
         let text = texts.entry((self.head, rows)).or_insert_with(|| {
             let row = format!("({})", vec!["?"; self.columns].join(", "));

@@ -21,8 +21,12 @@ impl SqliteStore {
         const WHAT: &str = "commit turns";
         let mut write = self.write(WHAT).await?;
         let ends = fences(&mut write, turns).await?;
-        let held: Vec<&Turn<'_>> =
-            turns.iter().zip(&ends).filter(|(_, end)| **end == TurnEnd::Committed).map(|(turn, _)| turn).collect();
+        let held: Vec<&Turn<'_>> = turns
+            .iter()
+            .zip(&ends)
+            .filter(|(_, end)| **end == TurnEnd::Committed)
+            .map(|(turn, _)| turn)
+            .collect();
         if !held.is_empty() {
             Joined(&held).write(&mut write).await?;
             commit(write, WHAT).await?;
@@ -71,7 +75,8 @@ impl Joined<'_> {
             done(row.put(gap.reason.as_str()).bits(gap.revision))
         })
         .await?;
-        let over: Vec<ShardKey> = self.0.iter().filter(|turn| turn.rows.outage_over).map(|turn| turn.shard).collect();
+        let over: Vec<ShardKey> =
+            self.0.iter().filter(|turn| turn.rows.outage_over).map(|turn| turn.shard).collect();
         OUTAGES_OVER.write(to, &over, |row, shard| done(row.put(shard.app.0).put(shard.shard))).await
     }
 
@@ -133,7 +138,10 @@ impl Joined<'_> {
             .await?;
         RUNS_COPIED
             .write(to, &self.all(|rows| &rows.runs_copied), |row, copied| {
-                row.id(&copied.run).bits(copied.revision).put(copied.handler.as_str()).payload(&copied.params);
+                row.id(&copied.run)
+                    .bits(copied.revision)
+                    .put(copied.handler.as_str())
+                    .payload(&copied.params);
                 done(row.put(limits.of(&copied.limits)?))
             })
             .await?;

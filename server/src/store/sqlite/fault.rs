@@ -9,9 +9,9 @@ pub(super) fn fault(what: &str, error: sqlx::Error) -> StoreError {
     let kind = match &error {
         sqlx::Error::Database(error) => code_kind(&**error),
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => ErrorKind::Corrupt,
-        sqlx::Error::ColumnNotFound(_) | sqlx::Error::ColumnIndexOutOfBounds { .. } | sqlx::Error::Encode(_) => {
-            ErrorKind::Defect
-        }
+        sqlx::Error::ColumnNotFound(_)
+        | sqlx::Error::ColumnIndexOutOfBounds { .. }
+        | sqlx::Error::Encode(_) => ErrorKind::Defect,
         _ => ErrorKind::Unavailable,
     };
     let again = matches!(&error, sqlx::Error::Database(error) if is_contention(&**error));

@@ -14,18 +14,16 @@ struct Migration {
 }
 
 /// All of them, in order. One that was released is never changed.
-const MIGRATIONS: [Migration; 1] = [Migration {
-    version: 1,
-    name: "init",
-    sql: include_str!("../../../migrations/sqlite/0001_init.sql"),
-}];
+const MIGRATIONS: [Migration; 1] =
+    [Migration { version: 1, name: "init", sql: include_str!("../../../migrations/sqlite/0001_init.sql") }];
 
 /// Applies what the database lacks.
 pub(super) async fn migrate(writer: &SqlitePool, now: Millis) -> Result<(), StoreError> {
     let newest = MIGRATIONS.last().map_or(0, |migration| migration.version);
     let found = version(writer).await?;
     if found > newest {
-        let message = format!("the database has schema {found}, this program knows up to {newest}: start a newer one");
+        let message =
+            format!("the database has schema {found}, this program knows up to {newest}: start a newer one");
         return Err(StoreError::new(ErrorKind::Newer, message));
     }
     for migration in MIGRATIONS.iter().filter(|migration| migration.version > found) {
@@ -38,9 +36,10 @@ pub(super) async fn migrate(writer: &SqlitePool, now: Millis) -> Result<(), Stor
 
 async fn version(writer: &SqlitePool) -> Result<i64, StoreError> {
     let read = async {
-        let there: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name = 'fastjob_schema'")
-            .fetch_one(writer)
-            .await?;
+        let there: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name = 'fastjob_schema'")
+                .fetch_one(writer)
+                .await?;
         if there == 0 {
             return Ok(0);
         }

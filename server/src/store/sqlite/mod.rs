@@ -20,8 +20,8 @@ use fastjob_core::clock::{Clock, Millis};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Sqlite, SqlitePool, Transaction};
 
-use super::error::{ErrorKind, StoreError};
 use super::StoreOptions;
+use super::error::{ErrorKind, StoreError};
 use fault::fault;
 use lock::FileLock;
 
@@ -58,10 +58,11 @@ impl SqliteStore {
             .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string())
             .pragma("temp_store", "memory")
             .disable_statement_logging();
-        let open = |error| fault("open the database", error).at(path);
+        let place = path.display().to_string();
+        let open = |error| fault("open the database", error).within(&place);
         let writer = pool(1).connect_with(connect.clone()).await.map_err(open)?;
-        check_durability(&writer).await.map_err(|error| error.at(path))?;
-        migrate::migrate(&writer, options.clock.now()).await.map_err(|error| error.at(path))?;
+        check_durability(&writer).await.map_err(|error| error.within(&place))?;
+        migrate::migrate(&writer, options.clock.now()).await.map_err(|error| error.within(&place))?;
         let readers = pool(options.max_connections.saturating_sub(1).max(1))
             .connect_with(connect.pragma("query_only", "on"))
             .await
@@ -112,7 +113,9 @@ async fn check_durability(writer: &SqlitePool) -> Result<(), StoreError> {
     if journal == "wal" && synchronous == 2 {
         return Ok(());
     }
-    let message = format!("database runs with journal {journal} and synchronous {synchronous}, not with wal and 2: put it on a local file system");
+    let message = format!(
+        "database runs with journal {journal} and synchronous {synchronous}, not with wal and 2: put it on a local file system"
+    );
     Err(StoreError::new(ErrorKind::Unavailable, message))
 }
 
@@ -121,11 +124,4 @@ async fn commit(transaction: Transaction<'_, Sqlite>, what: &'static str) -> Res
     transaction.commit().await.map_err(|error| {
         StoreError::new(ErrorKind::Unknown, format!("{what}: its commit was not confirmed")).because(error)
     })
-}
-
-impl StoreError {
-    fn at(mut self, path: &Path) -> Self {
-        self.message = format!("{}: {}", path.display(), self.message);
-        self
-    }
 }

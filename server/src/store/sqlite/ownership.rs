@@ -46,11 +46,13 @@ impl Ownership for SqliteStore {
         if done.rows_affected() != 1 {
             return Ok(None);
         }
-        let others = sqlx::query("SELECT id, seq, phase FROM fastjob_server WHERE id <> ? AND phase <> 'dead' ORDER BY id")
-            .bind(&server.as_bytes()[..])
-            .fetch_all(&mut *write)
-            .await
-            .map_err(|error| fault(WHAT, error))?;
+        let others = sqlx::query(
+            "SELECT id, seq, phase FROM fastjob_server WHERE id <> ? AND phase <> 'dead' ORDER BY id",
+        )
+        .bind(&server.as_bytes()[..])
+        .fetch_all(&mut *write)
+        .await
+        .map_err(|error| fault(WHAT, error))?;
         commit(write, WHAT).await?;
         let others = others.iter().map(|row| {
             let row = Reader::new(row, "fastjob_server", "id");
@@ -62,13 +64,15 @@ impl Ownership for SqliteStore {
     async fn server_mark(&self, server: ServerId, seq: u64, phase: ServerPhase) -> Result<bool, StoreError> {
         const WHAT: &str = "mark a server";
         let mut write = self.write(WHAT).await?;
-        let done = sqlx::query("UPDATE fastjob_server SET phase = ?3 WHERE id = ?1 AND seq = ?2 AND phase <> 'dead'")
-            .bind(&server.as_bytes()[..])
-            .bind(seq.cast_signed())
-            .bind(phase_word(phase))
-            .execute(&mut *write)
-            .await
-            .map_err(|error| fault(WHAT, error))?;
+        let done = sqlx::query(
+            "UPDATE fastjob_server SET phase = ?3 WHERE id = ?1 AND seq = ?2 AND phase <> 'dead'",
+        )
+        .bind(&server.as_bytes()[..])
+        .bind(seq.cast_signed())
+        .bind(phase_word(phase))
+        .execute(&mut *write)
+        .await
+        .map_err(|error| fault(WHAT, error))?;
         commit(write, WHAT).await?;
         Ok(done.rows_affected() == 1)
     }
@@ -97,7 +101,12 @@ impl Ownership for SqliteStore {
         rows.iter().map(owned).collect()
     }
 
-    async fn shard_claim(&self, seen: &Owned, server: ServerId, now: Millis) -> Result<Option<Claimed>, StoreError> {
+    async fn shard_claim(
+        &self,
+        seen: &Owned,
+        server: ServerId,
+        now: Millis,
+    ) -> Result<Option<Claimed>, StoreError> {
         const WHAT: &str = "claim a shard";
         let mut write = self.write(WHAT).await?;
         let row = sqlx::query(
@@ -242,5 +251,7 @@ const fn phase_word(phase: ServerPhase) -> &'static str {
 }
 
 fn phase_parse(word: &str) -> Option<ServerPhase> {
-    [ServerPhase::Up, ServerPhase::Draining, ServerPhase::Dead].into_iter().find(|known| phase_word(*known) == word)
+    [ServerPhase::Up, ServerPhase::Draining, ServerPhase::Dead]
+        .into_iter()
+        .find(|known| phase_word(*known) == word)
 }

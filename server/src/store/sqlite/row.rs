@@ -7,8 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fastjob_core::clock::Millis;
 use fastjob_core::domain::{
-    Assignment, Attempt, AttemptEnd, Encoding, Failure, Gap, GapReason, Job, Limits, Name, Payload, Run, Source,
-    State,
+    Assignment, Attempt, AttemptEnd, Encoding, Failure, Gap, GapReason, Job, Limits, Name, Payload, Run,
+    Source, State,
 };
 use fastjob_core::id::{AppId, AttemptKey, Epoch, Id, ShardKey, Token};
 use sqlx::sqlite::SqliteRow;
@@ -227,7 +227,8 @@ const STATES: [&str; 6] = ["scheduled", "dispatched", "succeeded", "failed", "ca
 
 fn state(row: &Reader<'_>) -> Result<State, StoreError> {
     let number: usize = row.number("state")?;
-    let word = *STATES.get(number).ok_or_else(|| row.corrupt("state", format_args!("unknown number {number}")))?;
+    let word =
+        *STATES.get(number).ok_or_else(|| row.corrupt("state", format_args!("unknown number {number}")))?;
     let reason = row.get::<Option<&str>>("reason")?.unwrap_or_default();
     State::parse(word, reason)
         .ok_or_else(|| row.corrupt("reason", format_args!("{reason:?} is no reason of {word}")))
@@ -248,7 +249,8 @@ fn assignment(row: &Reader<'_>) -> Result<Option<Assignment>, StoreError> {
 }
 
 /// All columns of `fastjob_attempt`, as [`attempt`] reads them.
-pub(super) const ATTEMPT: &str = "run_id, attempt, token, session_id, worker, server_id, epoch, dispatched_at,
+pub(super) const ATTEMPT: &str =
+    "run_id, attempt, token, session_id, worker, server_id, epoch, dispatched_at,
     started_at, ended_at, outcome, error_class, error_message, error_trace";
 
 /// A row of [`ATTEMPT`].

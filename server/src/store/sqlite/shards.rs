@@ -6,8 +6,8 @@ use fastjob_core::clock::Millis;
 use fastjob_core::domain::{FireKey, Job, Name, Run};
 use fastjob_core::id::{Id, JobId, RunId, ShardKey};
 use fastjob_core::shard::{DuePage, Facts, History, JobPage, Needs, OpenPage};
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::AssertSqlSafe;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::SqliteStore;
 use super::fault::fault;
@@ -42,7 +42,7 @@ impl Shards for SqliteStore {
             .bind(shard.app.0)
             .bind(shard.shard)
             .bind(until.get())
-            .bind(after.map_or(&[][..], |run| &run.as_bytes()[..]).to_vec())
+            .bind(after.as_ref().map_or(&[][..], |run| &run.as_bytes()[..]))
             .bind(i64::from(limit) + 1)
             .fetch_all(&mut *read)
             .await
@@ -100,7 +100,8 @@ async fn jobs_by_name(
            AND job.name IN (SELECT value FROM json_each(?3))"
     );
     let names = json(names.map(Name::as_str));
-    let rows = sqlx::query(AssertSqlSafe(sql)).bind(shard.app.0).bind(shard.shard).bind(names).fetch_all(read).await;
+    let rows =
+        sqlx::query(AssertSqlSafe(sql)).bind(shard.app.0).bind(shard.shard).bind(names).fetch_all(read).await;
     rows.map_err(|error| fault("read jobs by name", error))?.iter().map(job).collect()
 }
 
@@ -114,7 +115,8 @@ async fn jobs_by_id(
          WHERE job.id IN (SELECT unhex(value) FROM json_each(?3)) AND job.app_id = ?1 AND job.shard = ?2"
     );
     let ids = hex(ids);
-    let rows = sqlx::query(AssertSqlSafe(sql)).bind(shard.app.0).bind(shard.shard).bind(ids).fetch_all(read).await;
+    let rows =
+        sqlx::query(AssertSqlSafe(sql)).bind(shard.app.0).bind(shard.shard).bind(ids).fetch_all(read).await;
     rows.map_err(|error| fault("read jobs by id", error))?.iter().map(job).collect()
 }
 
@@ -128,7 +130,8 @@ async fn runs_by_id(
          WHERE run.id IN (SELECT unhex(value) FROM json_each(?3)) AND run.app_id = ?1 AND run.shard = ?2"
     );
     let ids = hex(ids);
-    let rows = sqlx::query(AssertSqlSafe(sql)).bind(shard.app.0).bind(shard.shard).bind(ids).fetch_all(read).await;
+    let rows =
+        sqlx::query(AssertSqlSafe(sql)).bind(shard.app.0).bind(shard.shard).bind(ids).fetch_all(read).await;
     Runs::read_all(&rows.map_err(|error| fault("read runs by id", error))?)
 }
 
@@ -144,7 +147,8 @@ async fn runs_fired(
          WHERE job.shard = ?2"
     );
     let fired = json(fired.iter().map(|(name, key)| (name.as_str(), key.to_string())));
-    let rows = sqlx::query(AssertSqlSafe(sql)).bind(shard.app.0).bind(shard.shard).bind(fired).fetch_all(read).await;
+    let rows =
+        sqlx::query(AssertSqlSafe(sql)).bind(shard.app.0).bind(shard.shard).bind(fired).fetch_all(read).await;
     Runs::read_all(&rows.map_err(|error| fault("read runs by fire key", error))?)
 }
 
@@ -212,7 +216,11 @@ async fn chain_ended_at(read: &mut SqliteConnection, job: &Job) -> Result<Option
     Ok(far.map(Millis::new))
 }
 
-async fn due_page(read: &mut SqliteConnection, shard: ShardKey, page: &DuePage) -> Result<JobPage, StoreError> {
+async fn due_page(
+    read: &mut SqliteConnection,
+    shard: ShardKey,
+    page: &DuePage,
+) -> Result<JobPage, StoreError> {
     let failed = |error| fault("read what comes due", error);
     let jobs = format!(
         "SELECT {JOB} FROM fastjob_job job INDEXED BY fastjob_job_next

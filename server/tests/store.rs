@@ -1,0 +1,36 @@
+//! What the sentences of the store mean, on every backend: each case is written once and runs on a fresh database.
+//! What belongs to one database alone, as its file and its lock, is in a module of its own.
+
+#[path = "store/apps.rs"]
+mod apps;
+#[path = "store/bundle.rs"]
+mod bundle;
+#[path = "store/commits.rs"]
+mod commits;
+#[path = "store/facts.rs"]
+mod facts;
+#[path = "store/model.rs"]
+mod model;
+#[path = "store/ownership.rs"]
+mod ownership;
+#[path = "store/queries.rs"]
+mod queries;
+#[path = "store/rate.rs"]
+mod rate;
+#[path = "store/sqlite.rs"]
+mod sqlite;
+
+/// Runs each of these cases of a module on each backend.
+#[macro_export]
+macro_rules! on_every_backend {
+    ($($case:ident)+) => {
+        mod on_sqlite {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    super::$case($crate::bundle::Bundle::sqlite().await).await;
+                }
+            )+
+        }
+    };
+}

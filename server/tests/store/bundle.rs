@@ -1,0 +1,263 @@
+//! A fresh database for each case, and values to put into it.
+
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use fastjob_core::clock::{ManualClock, Millis};
+use fastjob_core::domain::{
+    Assignment, Attempt, AttemptEnd, CatchUp, Definition, Ended, FireKey, Job, Limits, ManagedBy, Name,
+    Payload, Run, Source, State, Trigger,
+};
+use fastjob_core::id::{AttemptKey, Chance, Epoch, Id, ServerId, SessionId, ShardKey, Token};
+use fastjob_core::shard::{Rows, RunEnded, RunStarted};
+use fastjob_server::store::{
+    App, Claimed, NewApp, NewServer, NewToken, Owned, Store, StoreError, StoreOptions, Turn, TurnEnd,
+};
+use parking_lot::Mutex;
+
+/// The instant at which each bundle begins; ids of the bundle rise from it.
+pub const START: Millis = Millis::new(1_800_000_000_000);
+
+/// A store with one app of two shards, and a server that owns the first.
+pub struct Bundle {
+    pub store: Store,
+    pub clock: Arc<ManualClock>,
+    pub app: App,
+    pub server: ServerId,
+    pub shard: ShardKey,
+    pub epoch: Epoch,
+    chance: Mutex<(Chance, i64)>,
+    dir: tempfile::TempDir,
+}
+
+impl Deref for Bundle {
+    type Target = Store;
+
+    fn deref(&self) -> &Store {
+        &self.store
+    }
+}
+
+impl Bundle {
+    pub async fn sqlite() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::at(START));
+        let store = open(dir.path().join("fastjob.db"), clock.clone()).await.unwrap();
+        let chance = Mutex::new((Chance::from_seed(7), 0));
+        let app = App { id: fastjob_core::id::AppId(0), name: name("none"), shards: 0, created_at: START };
+        let shard = ShardKey { app: app.id, shard: 0 };
+        let server = ServerId::from_bytes([0; 16]);
+        let mut bundle = Self { store, clock, app, server, shard, epoch: Epoch(0), chance, dir };
+        bundle.app = bundle.store.app_create(&bundle.new_app("demo", 2)).await.unwrap().unwrap();
+        bundle.shard = ShardKey { app: bundle.app.id, shard: 0 };
+        bundle.server = bundle.join().await;
+        bundle.epoch = bundle.claim(bundle.shard, bundle.server).await.epoch;
+        bundle
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.dir.path().join("fastjob.db")
+    }
+
+    /// The same file opened anew, the old store dropped without a close.
+    pub async fn reopen(self) -> Self {
+        let (path, clock) = (self.path(), self.clock.clone());
+        let Self { store, clock: _, app, server, shard, epoch, chance, dir } = self;
+        drop(store);
+        let store = open(path, clock.clone()).await.unwrap();
+        Self { store, clock, app, server, shard, epoch, chance, dir }
+    }
+
+    /// A new id, above all that were given before.
+    pub fn id<Kind>(&self) -> Id<Kind> {
+        let mut guard = self.chance.lock();
+        guard.1 += 1;
+        let at = START.plus(guard.1);
+        Id::new(at, &mut guard.0)
+    }
+
+    pub fn new_token(&self, app: Option<fastjob_core::id::AppId>) -> NewToken {
+        NewToken {
+            id: self.id(),
+            app,
+            hash: [7; 32],
+            note: "first".into(),
+            created_at: START,
+            expires_at: None,
+        }
+    }
+
+    pub fn new_app(&self, app: &str, shards: u16) -> NewApp {
+        NewApp { name: name(app), shards, token: self.new_token(None), created_at: START }
+    }
+
+    pub async fn join(&self) -> ServerId {
+        let id = self.id();
+        self.server_join(&new_server(id)).await.unwrap();
+        id
+    }
+
+    pub async fn seen(&self, shard: ShardKey) -> Owned {
+        self.owner_list().await.unwrap().into_iter().find(|owned| owned.shard == shard).unwrap()
+    }
+
+    pub async fn claim(&self, shard: ShardKey, server: ServerId) -> Claimed {
+        let seen = self.seen(shard).await;
+        self.shard_claim(&seen, server, START).await.unwrap().unwrap()
+    }
+
+    pub fn turn<'a>(&self, rows: &'a Rows) -> Turn<'a> {
+        Turn { shard: self.shard, server: self.server, epoch: self.epoch, rows, at: START }
+    }
+
+    pub async fn try_commit(&self, rows: &Rows) -> Result<Vec<TurnEnd>, StoreError> {
+        self.turns_commit(&[self.turn(rows)]).await
+    }
+
+    pub async fn commit(&self, rows: Rows) {
+        assert_eq!(self.try_commit(&rows).await.unwrap(), [TurnEnd::Committed]);
+    }
+
+    pub fn job(&self, job: &str) -> Job {
+        Job {
+            id: self.id(),
+            shard: self.shard,
+            name: name(job),
+            revision: 1,
+            definition: Arc::new(definition()),
+            enabled: true,
+            next_at: None,
+            chain_seq: 0,
+            created_at: START,
+            updated_at: START,
+            deleted_at: None,
+        }
+    }
+
+    /// A scheduled run of the tick at `due`.
+    pub fn run(&self, job: &Job, due: Millis) -> Run {
+        Run {
+            id: self.id(),
+            shard: job.shard,
+            job: job.id,
+            job_name: job.name.clone(),
+            fire_key: FireKey::Tick(due),
+            source: Source::Cron,
+            tick: Some(due),
+            due,
+            revision: job.revision,
+            handler: job.definition.handler.clone(),
+            params: job.definition.params.clone(),
+            limits: Arc::new(job.definition.limits.clone()),
+            state: State::Scheduled,
+            attempt: 0,
+            assignment: None,
+            fail_count: 0,
+            lost_count: 0,
+            created_at: START,
+            started_at: None,
+            cancel_at: None,
+            ended_at: None,
+            result: None,
+            error: None,
+            idempotency_key: None,
+            retry_of: None,
+        }
+    }
+
+    pub fn assignment(&self) -> Assignment {
+        Assignment {
+            token: Token(u64::MAX - 1),
+            session: SessionId::from_bytes([3; 16]),
+            worker: "host:1".into(),
+            server: self.server,
+            epoch: self.epoch,
+            dispatched_at: START.plus(5),
+        }
+    }
+
+    pub fn started(&self, run: &Run) -> RunStarted {
+        RunStarted { run: run.id, attempt: run.attempt + 1, assignment: self.assignment() }
+    }
+
+    pub fn attempt(&self, run: &Run, ordinal: u32) -> Attempt {
+        let assignment = self.assignment();
+        Attempt {
+            key: AttemptKey { run: run.id, attempt: ordinal, token: assignment.token },
+            assignment,
+            started_at: None,
+            ended_at: START.plus(9),
+            end: AttemptEnd::Undelivered,
+            error: None,
+        }
+    }
+}
+
+pub async fn open(path: PathBuf, clock: Arc<ManualClock>) -> Result<Store, StoreError> {
+    let options = StoreOptions { max_connections: 4, clock };
+    Store::open(&format!("sqlite:{}", path.display()), options).await
+}
+
+pub fn new_server(id: ServerId) -> NewServer {
+    NewServer {
+        id,
+        rpc_address: "127.0.0.1:1".into(),
+        http_address: "127.0.0.1:2".into(),
+        version: "0.1.0".into(),
+        at: START,
+    }
+}
+
+pub fn name(text: &str) -> Name {
+    Name::parse(text).unwrap()
+}
+
+pub fn definition() -> Definition {
+    Definition {
+        handler: name("greet"),
+        trigger: Trigger::Api,
+        params: Payload::text("world"),
+        catch_up: CatchUp::default(),
+        limits: Limits::default(),
+        managed_by: ManagedBy::Code,
+        source_version: None,
+    }
+}
+
+pub fn ended(run: &Run, how: Ended) -> RunEnded {
+    RunEnded {
+        run: run.id,
+        ended: how,
+        ended_at: START.plus(20),
+        started_at: Some(START.plus(6)),
+        fail_count: run.fail_count,
+        lost_count: run.lost_count,
+        result: None,
+        error: None,
+    }
+}
+
+/// The run as these rows leave it.
+pub fn after_start(run: &Run, started: &RunStarted) -> Run {
+    Run {
+        state: State::Dispatched,
+        attempt: started.attempt,
+        assignment: Some(started.assignment.clone()),
+        ..run.clone()
+    }
+}
+
+/// The run as these rows leave it.
+pub fn after_end(run: &Run, ended: &RunEnded) -> Run {
+    Run {
+        state: State::Ended(ended.ended),
+        ended_at: Some(ended.ended_at),
+        started_at: ended.started_at,
+        fail_count: ended.fail_count,
+        lost_count: ended.lost_count,
+        result: ended.result.clone(),
+        error: ended.error.clone(),
+        ..run.clone()
+    }
+}
