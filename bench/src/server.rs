@@ -39,7 +39,6 @@ impl Server {
         let mut command = Command::new(fastjob);
         command.arg("dev").arg("--data").arg(directory.path().join("data")).args(["--app", APP]);
         command.args(["--rpc", "127.0.0.1:0", "--http", "127.0.0.1:0"]).arg("--ready-file").arg(&ready);
-        command.env("FASTJOB_LOG__LEVEL", "warn");
         let mut process = Process::start("the server", command, &directory.path().join("server.log"))?;
         let until = SystemClock.elapsed() + READY_WITHIN;
         while !ready.exists() {
