@@ -3,7 +3,7 @@
 
 pub(crate) mod pipeline;
 pub(crate) mod rows;
-mod stream;
+pub(crate) mod stream;
 pub(crate) mod worker;
 
 use std::path::PathBuf;

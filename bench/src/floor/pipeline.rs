@@ -10,7 +10,7 @@ use fastjob_core::id::{Chance, RunId};
 use tokio::process::Command;
 use tokio::task::JoinSet;
 
-use super::rows::{CHUNK, EndedRun, NewRun, Rows, Turn};
+use super::rows::{EndedRun, NewRun, Rows, Turn};
 use super::stream::{Listener, Received, Stream};
 use crate::process::{self, Process, Used};
 
@@ -22,7 +22,7 @@ const WINDOW: usize = 4;
 pub(crate) struct Shape {
     /// Writes per run: 2 (new rows are dispatched at once) or 3.
     pub(crate) writes: u8,
-    /// Runs created per commit, a multiple of [`CHUNK`].
+    /// Runs created per commit, a multiple of [`super::rows::CHUNK`].
     pub(crate) batch: usize,
     /// Runs in all, a multiple of `batch`.
     pub(crate) runs: usize,
@@ -148,17 +148,18 @@ async fn drive(rows: &mut Rows, stream: Stream, mut received: Received, shape: S
 }
 
 /// Makes runs.
-struct Source {
+pub(crate) struct Source {
     chance: Chance,
 }
 
 impl Source {
-    fn new() -> Self {
+    /// Always the same ids, but for the time.
+    pub(crate) fn new() -> Self {
         Self { chance: Chance::from_seed(1) }
     }
 
-    fn batch(&mut self, runs: usize) -> Vec<NewRun> {
-        debug_assert!(runs.is_multiple_of(CHUNK), "a statement writes {CHUNK} rows");
+    /// The next `runs`.
+    pub(crate) fn batch(&mut self, runs: usize) -> Vec<NewRun> {
         let now = SystemClock.now();
         let run = |_| {
             let id = RunId::new(now, &mut self.chance);

@@ -71,6 +71,7 @@ struct Texts {
     scheduled: Arc<str>,
     dispatched: Arc<str>,
     ended: Arc<str>,
+    one: Arc<str>,
 }
 
 impl Rows {
@@ -129,6 +130,15 @@ impl Rows {
         Ok(())
     }
 
+    /// One new row in a commit of its own.
+    pub(crate) async fn commit_one(&mut self, run: &NewRun, now: i64) -> anyhow::Result<()> {
+        let mut values = self.shared(now);
+        values.put(&run.id.as_bytes()[..]).put(&*run.fire_key).put(run.token).put(&*self.params);
+        let query = sqlx::query_with(AssertSqlSafe(self.texts.one.clone()), values.0);
+        query.execute(&mut self.connection).await?;
+        Ok(())
+    }
+
     /// ?1 job, ?2 session, ?3 server, ?4 now: the same in each row.
     fn shared(&self, now: i64) -> Values {
         let mut values = Values::default();
@@ -162,7 +172,7 @@ impl Values {
 
 impl Texts {
     fn new() -> Self {
-        let dispatched_at_once = rows(5, 4, |n| {
+        let new_row = |n: usize| {
             format!(
                 "(?{n}, ?{}, ?{}, ?{}, 1, 0, ?1, 'bench', 'api', ?4, 1, 'bench', 'text', '{{}}', 1, 1, ?2, \
                  'bench:1', ?3, 1, ?4, 0, 0, ?4)",
@@ -170,7 +180,7 @@ impl Texts {
                 n + 2,
                 n + 3
             )
-        });
+        };
         let scheduled = rows(5, 3, |n| {
             format!(
                 "(?{n}, ?{}, ?{}, 1, 0, ?1, 'bench', 'api', ?4, 1, 'bench', 'text', '{{}}', 0, 0, 0, 0, ?4)",
@@ -181,7 +191,8 @@ impl Texts {
         let dispatched = rows(5, 2, |n| format!("(?{n}, ?{})", n + 1));
         let ended = rows(1, 4, |n| format!("(?{n}, ?{}, ?{}, ?{})", n + 1, n + 2, n + 3));
         Self {
-            dispatched_at_once: format!("{CREATED_DISPATCHED}{dispatched_at_once}").into(),
+            dispatched_at_once: format!("{CREATED_DISPATCHED}{}", rows(5, 4, new_row)).into(),
+            one: format!("{CREATED_DISPATCHED}{}", new_row(5)).into(),
             scheduled: format!("{CREATED_SCHEDULED}{scheduled}").into(),
             dispatched: format!(
                 "UPDATE fastjob_run SET state = 1, attempt = attempt + 1, token = v.column2, session_id = ?2, \
