@@ -13,14 +13,16 @@ use crate::probe::Probe;
 use crate::report::Report;
 use crate::server::Server;
 use crate::tally::{Language, Tally};
-use crate::worker::HANDLER;
+use crate::worker::{HANDLER, now_us};
 
 /// Jobs of one call.
 const PUT: usize = 1_000;
 /// How often the probe measures.
 const PROBE_EVERY: Duration = Duration::from_millis(100);
 /// Time before the count begins: jobs are stored, ticks planned.
-const WARM_UP: Duration = Duration::from_secs(3);
+pub(crate) const WARM_UP: Duration = Duration::from_secs(3);
+/// Time after it: the last ticks reach their handlers.
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// How much is measured.
 #[derive(Args)]
@@ -78,19 +80,23 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
 async fn measured(options: &Options, period: u32) -> anyhow::Result<(Vec<f64>, Vec<f64>)> {
     let server = Server::start(&options.fastjob).await?;
     let client = server.client().await?;
+    let tally = Tally::start(&server, Language::Rust, &["--note", "tick"]).await?;
+    let probe = Probe::start().await?;
     put_jobs(&client, options.jobs, period).await?;
     tokio::time::sleep(WARM_UP).await;
     let (end, ended) = watch::channel(false);
-    let mut probe = JoinSet::new();
-    probe.spawn(Probe::start().await?.keep_on(PROBE_EVERY, ended));
-    let tally = Tally::start(&server, Language::Rust, &["--note", "tick"]).await?;
+    let mut probing = JoinSet::new();
+    probing.spawn(probe.keep_on(PROBE_EVERY, ended));
+    let from = now_us();
     tokio::time::sleep(Duration::from_secs(options.seconds)).await;
-    let noted = tally.stop().await?;
+    let to = now_us();
     end.send_replace(true);
-    let probe = probe.join_next().await.expect("one probe was started")??;
+    let probed = probing.join_next().await.expect("one probe was started")??;
+    // The last ticks may still be on their way.
+    tokio::time::sleep(SETTLE).await;
+    let noted = tally.stop().await?;
     server.stop().await?;
-    // What waited for the worker to come measures the wait, not the scheduler.
-    Ok((noted.late_ms, probe))
+    Ok((noted.late_ms(from, to), probed))
 }
 
 /// Puts cron jobs, the same number due at each second of the period.

@@ -67,8 +67,18 @@ pub(crate) struct Noted {
     pub(crate) executions: u64,
     /// Runs it was called for.
     pub(crate) distinct: u64,
-    /// Milliseconds from the instant that a call is measured by, sorted.
-    pub(crate) late_ms: Vec<f64>,
+    /// The instant that a call is measured by, and how much later it was; microseconds.
+    late_us: Vec<(i64, i64)>,
+}
+
+impl Noted {
+    /// How late the calls were whose instant lies in [from, to); milliseconds, sorted.
+    pub(crate) fn late_ms(&self, from_us: i64, to_us: i64) -> Vec<f64> {
+        let within = self.late_us.iter().filter(|(instant, _)| (from_us..to_us).contains(instant));
+        let mut late: Vec<f64> = within.map(|(_, late)| *late as f64 / 1_000.0).collect();
+        late.sort_by(f64::total_cmp);
+        late
+    }
 }
 
 impl Tally {
@@ -103,10 +113,12 @@ impl Tally {
         let text = std::fs::read(&self.out).context("the worker wrote nothing")?;
         let noted: Value = serde_json::from_slice(&text)?;
         let count = |name: &str| noted.get(name).and_then(Value::as_u64).unwrap_or(0);
-        let late = noted.get("late_us").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        let mut late_ms: Vec<f64> = late.iter().filter_map(|late| Some(late.as_f64()? / 1_000.0)).collect();
-        late_ms.sort_by(f64::total_cmp);
-        Ok(Noted { executions: count("executions"), distinct: count("distinct"), late_ms })
+        let numbers = |name: &str| {
+            let numbers = noted.get(name).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+            numbers.iter().filter_map(Value::as_i64).collect::<Vec<i64>>()
+        };
+        let late_us = numbers("instants_us").into_iter().zip(numbers("late_us")).collect();
+        Ok(Noted { executions: count("executions"), distinct: count("distinct"), late_us })
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) struct Options {
     /// Written once every worker is connected, empty.
     #[arg(long)]
     ready: PathBuf,
-    /// Written at the end: `{"executions":N,"distinct":N,"late_us":[..]}`.
+    /// Written at the end: `{"executions":N,"distinct":N,"instants_us":[..],"late_us":[..]}`.
     #[arg(long)]
     out: PathBuf,
 }
@@ -51,6 +51,7 @@ pub(crate) enum Note {
 #[derive(Default)]
 struct Noted {
     runs: Vec<RunId>,
+    instants_us: Vec<i64>,
     late_us: Vec<i64>,
 }
 
@@ -78,7 +79,10 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let executions = noted.runs.len();
     noted.runs.sort_unstable();
     noted.runs.dedup();
-    let found = json!({ "executions": executions, "distinct": noted.runs.len(), "late_us": noted.late_us });
+    let found = json!({
+        "executions": executions, "distinct": noted.runs.len(),
+        "instants_us": noted.instants_us, "late_us": noted.late_us,
+    });
     Ok(std::fs::write(&options.out, found.to_string())?)
 }
 
@@ -91,14 +95,16 @@ fn clients(options: &Options) -> anyhow::Result<Vec<ClientOptions>> {
 }
 
 fn take_note(note: Note, noted: &Mutex<Noted>, context: &Context) -> Result<(), HandlerError> {
-    let late_us = match note {
+    let now = now_us();
+    let instant = match note {
         Note::Run => None,
-        Note::Tick => context.tick().map(|tick| now_us() - tick.get() * 1_000),
-        Note::Params => Some(now_us() - context.params().text()?.parse::<i64>()?),
+        Note::Tick => context.tick().map(|tick| tick.get() * 1_000),
+        Note::Params => Some(context.params().text()?.parse()?),
     };
     let mut noted = noted.lock().expect("no handler panics with the lock");
     noted.runs.push(context.run_id());
-    noted.late_us.extend(late_us);
+    noted.instants_us.extend(instant);
+    noted.late_us.extend(instant.map(|instant| now - instant));
     Ok(())
 }
 
