@@ -183,7 +183,20 @@ impl Client {
     where
         F: Future<Output = Result<A, Error>>,
     {
-        let until = SystemClock.elapsed() + self.inner.options.call_timeout + longer;
+        self.again_within(again, self.inner.options.call_timeout + longer, call).await
+    }
+
+    /// As [`Client::again`], taking at most `budget` in all.
+    pub(super) async fn again_within<A, F>(
+        &self,
+        again: Again,
+        budget: Duration,
+        call: impl Fn(Duration) -> F,
+    ) -> Result<A, Error>
+    where
+        F: Future<Output = Result<A, Error>>,
+    {
+        let until = SystemClock.elapsed().saturating_add(budget);
         let mut wait = FIRST_WAIT;
         loop {
             let left = until.saturating_sub(SystemClock.elapsed());

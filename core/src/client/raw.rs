@@ -28,19 +28,16 @@ impl Client {
             Error::invalid("bad_method", "method", format!("{method:?} is not the name of a method"))
         })?;
         let (path, request) = (&path, &request);
-        let calls = self.again(Again::Safe, timeout, |_| async move {
+        self.again_within(Again::Safe, timeout, |left| async move {
             let channel = self.owner().await?;
             let mut client = tonic::client::Grpc::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
             client.ready().await.map_err(|error| {
                 Error::new(ErrorKind::Unavailable, "unavailable", format!("failed to connect: {error}"))
             })?;
-            let request = self.request(request.clone(), timeout);
+            let request = self.request(request.clone(), left);
             Ok(client.unary(request, path.clone(), Raw).await?.into_inner())
-        });
-        match tokio::time::timeout(timeout, calls).await {
-            Ok(answer) => answer,
-            Err(_) => Err(Error::new(ErrorKind::Timeout, "timeout", "no answer in time")),
-        }
+        })
+        .await
     }
 }
 

@@ -122,6 +122,14 @@ impl Taker {
         Ok(())
     }
 
+    /// Ends at once, without waiting for anything: streams are cut, what is not reported stays so, and whoever takes is told
+    /// that it is closed.
+    pub fn abandon(&self) {
+        self.hub.closing.cancel();
+        self.hub.end();
+        self.stopped.cancel();
+    }
+
     /// Returns once the worker has stopped.
     pub async fn stopped(&self) {
         self.stopped.cancelled().await;

@@ -18,7 +18,7 @@ use fastjob_server::cluster::directory::{Directory, Owner};
 use fastjob_server::owner::door::{Door, Doors, Knock};
 use fastjob_server::owner::waiters::Waiters;
 use fastjob_server::rpc::{self, Pace};
-use fastjob_server::store::{App, NewApp, NewToken, Store};
+use fastjob_server::store::{App, NewApp, NewToken, Store, StoreOptions};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
@@ -56,7 +56,7 @@ impl Bench {
     pub async fn start(pace: Pace) -> Self {
         let data = tempfile::tempdir().expect("a place for the database");
         let url = format!("sqlite:{}", data.path().join("fastjob.db").display());
-        let store = Store::open(&url, 2).await.expect("a new database");
+        let store = Store::open(&url, StoreOptions::default()).await.expect("a new database");
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let auth = Auth::new(store.clone(), Arc::clone(&clock));
         let (admin, token) = (Secret::new(), Secret::new());

@@ -1,0 +1,19 @@
+package io.fastjob;
+
+/** What fired a run. */
+public enum Source {
+    /** A cron tick. */
+    CRON,
+    /** A tick of a fixed rate. */
+    FIXED_RATE,
+    /** The end of the previous run. */
+    FIXED_DELAY,
+    /** A one-off instant. */
+    AT,
+    /** A program. */
+    API,
+    /** A person. */
+    MANUAL,
+    /** Something this version of the client does not know. */
+    UNKNOWN
+}
