@@ -48,7 +48,11 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
             all_ours.push(percentile(&ours, *percent));
             all_probed.push(percentile(&probed, *percent));
         }
-        println!("round {round}: p50 {:.2} ms, p99 {:.2} ms", percentile(&ours, 50.0), percentile(&ours, 99.0));
+        println!(
+            "round {round}: p50 {:.2} ms, p99 {:.2} ms",
+            percentile(&ours, 50.0),
+            percentile(&ours, 99.0)
+        );
     }
     let figures = figures.into_iter().flat_map(|(_, name, goal, ours, probed)| {
         let ratio = ratios(&ours, &probed);
@@ -92,6 +96,11 @@ async fn measured(options: &Options) -> anyhow::Result<(Vec<f64>, Vec<f64>)> {
     server.stop().await?;
     probed.sort_by(f64::total_cmp);
     let ours = noted.late_ms(from, to);
-    anyhow::ensure!(ours.len() == options.triggers as usize, "{} of {} triggers ran", ours.len(), options.triggers);
+    anyhow::ensure!(
+        ours.len() == options.triggers as usize,
+        "{} of {} triggers ran",
+        ours.len(),
+        options.triggers
+    );
     Ok((ours, probed))
 }

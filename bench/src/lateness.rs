@@ -61,9 +61,15 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
             probes[index].push(percentile(&probe, percent));
         }
         counts.push(late.len() as f64);
-        println!("round {round}: {} ticks, p99 {:.2} ms, probe {:.2} ms", late.len(), ours[1][0], probes[1][0]);
+        println!(
+            "round {round}: {} ticks, p99 {:.2} ms, probe {:.2} ms",
+            late.len(),
+            ours[1][0],
+            probes[1][0]
+        );
     }
-    let mut figures = vec![Figure::new("ticks", "count", counts)];
+    let due = u64::from(options.due) * options.seconds;
+    let mut figures = vec![Figure::new("ticks", "count", counts).beside(format!("due: {due}"))];
     let goals = ["", "goal: the probe's + 3 ms", "goal: the probe's + 50 ms"];
     for (index, name) in ["p50", "p99", "max"].into_iter().enumerate() {
         figures.push(Figure::new(format!("late, {name}"), "ms", ours[index].clone()).beside(goals[index]));
@@ -73,7 +79,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     settings["jobs"] = options.jobs.into();
     settings["due_per_second"] = options.due.into();
     settings["seconds"] = options.seconds.into();
-    let about = "handler entry after the tick, beside a timer with a commit and a message there and back".to_owned();
+    let about =
+        "handler entry after the tick, beside a timer with a commit and a message there and back".to_owned();
     Report { name: "lateness".to_owned(), about, settings, figures }.publish(&options.results)
 }
 

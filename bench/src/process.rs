@@ -88,7 +88,10 @@ impl std::ops::Sub for Used {
     type Output = Self;
 
     fn sub(self, earlier: Self) -> Self {
-        Self { cpu: self.cpu.saturating_sub(earlier.cpu), written: self.written.saturating_sub(earlier.written) }
+        Self {
+            cpu: self.cpu.saturating_sub(earlier.cpu),
+            written: self.written.saturating_sub(earlier.written),
+        }
     }
 }
 

@@ -37,7 +37,7 @@ impl Report {
 
     fn table(&self) -> Table {
         let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+        table.load_style(presets::UTF8_FULL_CONDENSED);
         table.set_header(["what", "median", "lowest", "highest", "unit", "beside"]);
         for figure in &self.figures {
             let (low, high) = figure.spread();
@@ -73,7 +73,7 @@ impl Report {
     }
 }
 
-/// Three digits or all before the point, with commas between thousands.
+/// A few digits or all before the point, with commas between thousands.
 fn shown(value: f64) -> String {
     if !value.is_finite() {
         return "-".to_owned();
@@ -81,7 +81,8 @@ fn shown(value: f64) -> String {
     let decimals = match value.abs() {
         size if size >= 100.0 => 0,
         size if size >= 10.0 => 1,
-        _ => 2,
+        size if size >= 0.1 || size == 0.0 => 2,
+        _ => 4,
     };
     let text = format!("{value:.decimals$}");
     let (whole, rest) = text.split_once('.').map_or((&*text, ""), |(whole, _)| (whole, &text[whole.len()..]));
@@ -101,11 +102,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_shown_with_three_digits_or_all_before_the_point() {
+    fn numbers_are_shown_with_a_few_digits_or_all_before_the_point() {
         assert_eq!(shown(114_000.4), "114,000");
         assert_eq!(shown(999.6), "1,000");
         assert_eq!(shown(14.62), "14.6");
         assert_eq!(shown(0.527), "0.53");
+        assert_eq!(shown(0.00213), "0.0021");
         assert_eq!(shown(-1_234.0), "-1,234");
         assert_eq!(shown(f64::NAN), "-");
     }

@@ -84,11 +84,6 @@ impl Server {
         self.process.used()
     }
 
-    /// Of its process.
-    pub(crate) fn pid(&self) -> anyhow::Result<u32> {
-        self.process.pid()
-    }
-
     /// The sum of a metric over its labels; 0 if it is not there.
     pub(crate) async fn metric(&self, name: &str) -> anyhow::Result<f64> {
         let mut connection = tokio::net::TcpStream::connect(&self.http).await?;
@@ -124,7 +119,8 @@ impl Ledger {
     /// How many runs succeeded, and how many there are in all.
     pub(crate) async fn runs(&self) -> anyhow::Result<(u64, u64)> {
         let mut connection = self.open().await?;
-        let query = "SELECT COUNT(*) FILTER (WHERE state = 2) AS succeeded, COUNT(*) AS runs FROM fastjob_run";
+        let query =
+            "SELECT COUNT(*) FILTER (WHERE state = 2) AS succeeded, COUNT(*) AS runs FROM fastjob_run";
         let row = sqlx::query(query).fetch_one(&mut connection).await?;
         let count = |name: &str| row.try_get::<i64, _>(name).map(i64::unsigned_abs);
         Ok((count("succeeded")?, count("runs")?))

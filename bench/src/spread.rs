@@ -52,7 +52,11 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         measure(&options, 1, &mut one).await?;
         measure(&options, options.jobs, &mut many).await?;
         let last = |values: &[f64]| values.last().copied().unwrap_or(f64::NAN);
-        println!("round {round}: {:.1} us in one app, {:.1} us in many", last(&one.all_us), last(&many.all_us));
+        println!(
+            "round {round}: {:.1} us in one app, {:.1} us in many",
+            last(&one.all_us),
+            last(&many.all_us)
+        );
     }
     let of_server = ratios(&many.server_us, &one.server_us);
     let of_all = ratios(&many.all_us, &one.all_us);

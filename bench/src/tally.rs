@@ -83,7 +83,11 @@ impl Noted {
 
 impl Tally {
     /// Starts one and waits until it is connected. `arguments` are for the Rust worker alone.
-    pub(crate) async fn start(server: &Server, language: Language, arguments: &[&str]) -> anyhow::Result<Self> {
+    pub(crate) async fn start(
+        server: &Server,
+        language: Language,
+        arguments: &[&str],
+    ) -> anyhow::Result<Self> {
         let file = |name: &str| server.directory().join(format!("{}-{name}", language.name()));
         let (ready, out, log) = (file("ready"), file("out.json"), file("worker.log"));
         let mut command = language.command()?;
@@ -96,7 +100,10 @@ impl Tally {
             if let Err(error) = process.check() {
                 return Err(error.context(said(&log)));
             }
-            anyhow::ensure!(SystemClock.elapsed() < until, "the worker is not connected after {READY_WITHIN:?}");
+            anyhow::ensure!(
+                SystemClock.elapsed() < until,
+                "the worker is not connected after {READY_WITHIN:?}"
+            );
             tokio::time::sleep(LOOK_EVERY).await;
         }
         Ok(Self { process, out })

@@ -80,7 +80,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     settings["runs"] = runs.into();
     settings["batch"] = options.batch.into();
     settings["callers"] = CALLERS.into();
-    settings["server_database"] = format!("journal_mode {journal}; it refuses less than synchronous FULL").into();
+    settings["server_database"] =
+        format!("journal_mode {journal}; it refuses less than synchronous FULL").into();
     let name = format!("throughput-{}", options.language.name());
     let about = "API runs triggered while they run; CPU of server, worker and client together".to_owned();
     Report { name, about, settings, figures }.publish(&options.results)

@@ -49,8 +49,20 @@ const LINES: [Line; 6] = [
     },
     Line { name: "rows, 2 writes, 100 per commit", stream: false, writes: 2, batch: 100, beside: "" },
     Line { name: "rows, 2 writes, 1,000 per commit", stream: false, writes: 2, batch: 1_000, beside: "" },
-    Line { name: "rows and frames, 2 writes, batches of 100", stream: true, writes: 2, batch: 100, beside: "" },
-    Line { name: "rows and frames, 3 writes, batches of 1,000", stream: true, writes: 3, batch: 1_000, beside: "" },
+    Line {
+        name: "rows and frames, 2 writes, batches of 100",
+        stream: true,
+        writes: 2,
+        batch: 100,
+        beside: "",
+    },
+    Line {
+        name: "rows and frames, 3 writes, batches of 1,000",
+        stream: true,
+        writes: 3,
+        batch: 1_000,
+        beside: "",
+    },
     Line {
         name: "rows and frames, 2 writes, batches of 1,000",
         stream: true,

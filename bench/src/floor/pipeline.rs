@@ -113,7 +113,12 @@ pub(crate) fn start_worker(address: &str, directory: &Path) -> anyhow::Result<Pr
     Process::start("the floor's worker", command, &directory.join("floor-worker.log"))
 }
 
-async fn drive(rows: &mut Rows, stream: Stream, mut received: Received, shape: Shape) -> anyhow::Result<usize> {
+async fn drive(
+    rows: &mut Rows,
+    stream: Stream,
+    mut received: Received,
+    shape: Shape,
+) -> anyhow::Result<usize> {
     let params = Bytes::from(params(shape.params));
     let mut source = Source::new();
     let mut scheduled: VecDeque<Vec<NewRun>> = VecDeque::new();

@@ -104,7 +104,8 @@ impl Session {
         let mut incoming = self.incoming;
         tasks.spawn(async move {
             while let Some(Ok(frame)) = incoming.next().await {
-                let outcomes = frame.messages.into_iter().filter_map(|message| ended(message.message?)).collect();
+                let outcomes =
+                    frame.messages.into_iter().filter_map(|message| ended(message.message?)).collect();
                 if hand_on.send(outcomes).await.is_err() {
                     break;
                 }
@@ -125,14 +126,21 @@ impl Session {
 
 impl Stream {
     /// Sends dispatches and acknowledgements in one frame.
-    pub(crate) async fn send(&self, runs: &[NewRun], ended: &[EndedRun], params: &Bytes, now: i64) -> anyhow::Result<()> {
+    pub(crate) async fn send(
+        &self,
+        runs: &[NewRun],
+        ended: &[EndedRun],
+        params: &Bytes,
+        now: i64,
+    ) -> anyhow::Result<()> {
         let mut messages = Vec::with_capacity(runs.len() + ended.len());
         messages.extend(ended.iter().map(|run| ToWorker::OutcomeAck(acknowledged(run))));
         messages.extend(runs.iter().map(|run| ToWorker::Dispatch(dispatch(run, params, now))));
         if messages.is_empty() {
             return Ok(());
         }
-        let messages = messages.into_iter().map(|message| v1::ServerMessage { message: Some(message) }).collect();
+        let messages =
+            messages.into_iter().map(|message| v1::ServerMessage { message: Some(message) }).collect();
         self.outgoing.send(Ok(v1::ServerFrame { messages })).await.context("the worker left")
     }
 }
