@@ -64,8 +64,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         println!(
             "round {round}: {} ticks, p99 {:.2} ms, probe {:.2} ms",
             late.len(),
-            ours[1][0],
-            probes[1][0]
+            percentile(&late, 99.0),
+            percentile(&probe, 99.0)
         );
     }
     let due = u64::from(options.due) * options.seconds;
