@@ -70,11 +70,11 @@ say "starting the $language sample worker (Ctrl-C ends everything)"
 "${sample[@]}" >&2 &
 worker=$!
 
-watch=(target/debug/fastjob run list --follow --ended)
+watch=(target/debug/fastjob run list --follow -o table)
 [ "$runs" -gt 0 ] && watch+=(--count "$runs")
 first=
 while IFS= read -r line; do
-  if [ -z "$first" ]; then
+  if [ -z "$first" ] && [[ $line != ENDED_AT* ]]; then
     first=$(awk -v a="$began" -v b="$(date +%s.%N)" 'BEGIN { printf "%.1f", b - a }')
   fi
   printf '%s\n' "$line"

@@ -63,6 +63,7 @@ static fj_status greet(fj_attempt attempt, void *user) {
     }
     snprintf(greeting, sizeof greeting, "hello %s", name);
     printf("%s\n", greeting);
+    fflush(stdout);
     log_execution(attempt, start_ms);
     return fj_attempt_set_result(attempt, "text", greeting, strlen(greeting));
 }

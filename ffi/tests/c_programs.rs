@@ -105,6 +105,27 @@ fn a_program_survives_the_crash_of_its_server_and_goes_on_with_the_next() {
 }
 
 #[test]
+fn the_example_greets_every_second_and_ends_cleanly_when_told() {
+    let folder = library_folder("greet");
+    let server = Server::start(&folder);
+    let program = compile(&folder, "examples/greet.c", C11, &[]);
+    let log = folder.join("executions");
+    let mut command = run(&folder, &program, &[]);
+    server.tell(&mut command);
+    command.env("FASTJOB_SAMPLE_LOG", &log);
+    let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    for _ in 0..2 {
+        assert_eq!(lines.next().map(Result::unwrap).as_deref(), Some("hello world"));
+    }
+    expect_success(Command::new("kill").args(["-TERM", &process.id().to_string()]));
+    assert!(process.wait().unwrap().success());
+    let executions = fs::read_to_string(&log).expect("the example writes its log");
+    let executions = executions.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    assert!(executions.filter(|execution| execution["tick"].is_i64()).count() >= 2);
+}
+
+#[test]
 fn the_library_exports_the_symbols_of_the_list_and_no_others() {
     let output = expect_success(Command::new("nm").args(["-D", "--defined-only"]).arg(built_library()));
     let exported = stdout(&output);

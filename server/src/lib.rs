@@ -13,3 +13,4 @@ pub mod owner;
 pub mod ready;
 pub mod rpc;
 pub mod store;
+pub mod trust;

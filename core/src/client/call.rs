@@ -198,12 +198,16 @@ impl Client {
     {
         let until = SystemClock.elapsed().saturating_add(budget);
         let mut wait = FIRST_WAIT;
+        let mut before = None;
         loop {
             let left = until.saturating_sub(SystemClock.elapsed());
             let error = match tokio::time::timeout(left, call(left)).await {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(error)) => error,
-                Err(_) => return Err(late()),
+                Err(_) => {
+                    let servers = &self.inner.options.servers;
+                    return Err(before.map_or_else(late, |error| unreachable(error, servers)));
+                }
             };
             if error.kind != ErrorKind::Unavailable {
                 return Err(error);
@@ -215,6 +219,7 @@ impl Client {
                 return Err(unreachable(error, &self.inner.options.servers));
             }
             tokio::time::sleep(pause).await;
+            before = Some(error);
             wait = (wait * 2).min(LONGEST_WAIT);
         }
     }

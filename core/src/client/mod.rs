@@ -23,6 +23,8 @@ mod job;
 mod options;
 mod raw;
 mod run;
+#[cfg(test)]
+mod tests;
 mod trigger;
 mod view;
 

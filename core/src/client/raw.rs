@@ -12,7 +12,8 @@ use super::{Client, Error, ErrorKind};
 
 impl Client {
     /// Calls a method of the service `Client`, as "RunWait", with the bytes of its request; answers those of its reply.
-    /// Takes at most `timeout` in all. It is sent again only while no connection could be made.
+    /// Takes at most `timeout` in all, and is sent again while no server
+    /// is available: a request that fires a run needs a request id.
     ///
     /// # Errors
     /// As the method's, and [`ErrorKind::Invalid`] for a name that no method can have.

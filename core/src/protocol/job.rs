@@ -53,7 +53,7 @@ pub fn job(job: &Job, app: &Name) -> v1::Job {
         spec: Some(spec(&job.name, &job.definition, job.enabled)),
         revision: job.revision,
         enabled: job.enabled,
-        next_at: job.next_at.map(Millis::get),
+        next_at: job.next_at.filter(|_| job.enabled).map(Millis::get),
         created_at: job.created_at.get(),
         updated_at: job.updated_at.get(),
     }

@@ -116,7 +116,12 @@ fn current_attempt(run: &Run) -> Option<v1::Attempt> {
         started_at: run.started_at.map(Millis::get),
         ended_at: run.ended_at.map(Millis::get),
         outcome: outcome.into(),
-        error: run.error.as_ref().filter(|_| run.ended_at.is_some()).map(failure),
+        // The row keeps the error of the last attempt that failed, which this one need not be.
+        error: run
+            .error
+            .as_ref()
+            .filter(|_| matches!(run.state, State::Ended(Ended::Failed(_))))
+            .map(failure),
         ..given(run.attempt, run.assignment.as_ref()?)
     })
 }

@@ -20,8 +20,8 @@ pub const PROTOCOL: u32 = 1;
 const MAX_TEXT_CHARS: usize = 128;
 /// The most tags, and the most labels, of a worker.
 const MAX_TAGS: usize = 100;
-/// The longest note of a progress, in bytes.
-const MAX_NOTE_BYTES: usize = 1_024;
+/// The longest note of a progress, in characters.
+const MAX_NOTE_CHARS: usize = 1_024;
 
 /// A Hello as it came: for every shard of the app.
 #[derive(Clone, PartialEq, Debug)]
@@ -157,8 +157,8 @@ fn estimate(ms: i64) -> Millis {
 pub fn progress(progress: &v1::Progress) -> Result<(u16, AttemptKey, u8, Arc<str>), Refusal> {
     let (shard, key) = key(progress.key.as_ref()).map_err(|inner| inner.within("key"))?;
     let percent = u8::try_from(progress.percent.min(100)).expect("it is at most 100");
-    let note = &progress.note[..progress.note.floor_char_boundary(MAX_NOTE_BYTES)];
-    Ok((shard, key, percent, note.into()))
+    let end = progress.note.char_indices().nth(MAX_NOTE_CHARS).map_or(progress.note.len(), |(at, _)| at);
+    Ok((shard, key, percent, progress.note[..end].into()))
 }
 
 fn handlers(given: &[v1::Handler]) -> Result<Vec<HandlerOffer>, Refusal> {

@@ -8,6 +8,9 @@ use crate::clock::Millis;
 use crate::domain::{Name, WorkerProfile};
 use crate::id::SessionId;
 
+/// Further Hellos that one stream is asked for.
+const MAX_DOUBTS: u32 = 3;
+
 /// One worker process.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -19,6 +22,8 @@ pub(super) struct Session {
     pub(super) draining: bool,
     /// How many more attempts it takes.
     pub(super) credit: u32,
+    /// How often its stream was asked for another Hello.
+    doubts: u32,
     /// When it was last heard, if it is away.
     pub(super) last_contact: Millis,
 }
@@ -60,6 +65,7 @@ impl Sessions {
             return Greeting::Stale;
         }
         let repeated = known.is_some_and(|session| session.stream == Some(stream));
+        let doubts = known.filter(|_| repeated).map_or(0, |session| session.doubts);
         self.leave(stream);
         if let Some(old) = self.by_id.get(&id).and_then(|session| session.stream) {
             self.leave(old);
@@ -69,8 +75,15 @@ impl Sessions {
         }
         self.streams.insert(stream, id);
         self.asked.remove(&stream);
-        let session =
-            Session { profile, ordinal, stream: Some(stream), draining: false, credit: 0, last_contact: now };
+        let session = Session {
+            profile,
+            ordinal,
+            stream: Some(stream),
+            draining: false,
+            credit: 0,
+            doubts,
+            last_contact: now,
+        };
         self.by_id.insert(id, session);
         if repeated { Greeting::Repeated } else { Greeting::Fresh }
     }
@@ -124,6 +137,18 @@ impl Sessions {
         offering
             .filter_map(|id| Some((*id, self.by_id.get(id)?)))
             .filter(|(_, session)| session.credit > 0 && !session.draining)
+    }
+
+    /// Another Hello may be asked for: bounded, should a worker never learn.
+    pub(super) fn may_doubt(&self, id: SessionId) -> bool {
+        self.by_id.get(&id).is_some_and(|session| session.doubts < MAX_DOUBTS)
+    }
+
+    /// Another Hello is asked for.
+    pub(super) fn doubted(&mut self, id: SessionId) {
+        if let Some(session) = self.by_id.get_mut(&id) {
+            session.doubts += 1;
+        }
     }
 
     /// Lets a session go that is away and has nothing.

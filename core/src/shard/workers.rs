@@ -10,7 +10,18 @@ use super::turn::Turn;
 use super::{CancelReason, Frame, Shard, StreamId, WorkerState};
 use crate::clock::Millis;
 use crate::domain::{Hello, State};
-use crate::id::{AttemptKey, RunId, SessionId};
+use crate::id::{AttemptKey, Epoch, RunId, SessionId};
+
+/// What a Hello tells of an attempt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Knowledge {
+    /// Its worker has it, or it is under way on this stream.
+    Has,
+    /// Its worker never had it.
+    Lacks,
+    /// Another Hello must tell.
+    Doubtful,
+}
 
 impl Shard {
     /// A worker introduces itself: attempts it has go on, others of its were never delivered, and what it could not
@@ -23,29 +34,54 @@ impl Shard {
         }
         let (adopted, drop): (Vec<_>, Vec<_>) =
             hello.running.into_iter().partition(|key| self.is_current(*key, session));
-        turn.frame(
-            stream,
-            Frame::Welcome {
-                epoch: self.settings.epoch,
-                lost_after_ms: self.settings.worker_lost_after_ms,
-                adopted: adopted.clone(),
-                drop,
-            },
-        );
-        let listed: HashSet<AttemptKey> =
-            adopted.into_iter().chain(hello.unacked.iter().map(|outcome| outcome.key)).collect();
-        let held: Vec<RunId> = self.memory.held_by(session).collect();
-        for id in held {
-            let key = self.memory.run(id).and_then(|open| open.run.attempt_key());
-            if key.is_some_and(|key| listed.contains(&key)) || greeting == Greeting::Repeated {
-                self.adopt(id, turn);
-            } else {
-                self.attempt_over(id, Event::Undelivered, Report::default(), turn);
+        let unacked = hello.unacked.iter().map(|outcome| outcome.key);
+        let listed: HashSet<AttemptKey> = adopted.iter().copied().chain(unacked).collect();
+        let floor = self.sessions.may_doubt(session).then(|| hello.floor.unwrap_or(Epoch(0)));
+        let held: Vec<(RunId, Knowledge)> = self
+            .memory
+            .held_by(session)
+            .map(|id| (id, self.knowledge(id, &listed, greeting, floor)))
+            .collect();
+        if held.iter().any(|(_, knowledge)| *knowledge == Knowledge::Doubtful) {
+            // Ahead of the Welcome, so that the floor of the answer tells that it was written before what follows.
+            self.sessions.doubted(session);
+            turn.frame(stream, Frame::HelloAgain);
+        }
+        let (epoch, lost_after_ms) = (self.settings.epoch, self.settings.worker_lost_after_ms);
+        turn.frame(stream, Frame::Welcome { epoch, lost_after_ms, adopted, drop });
+        for (id, knowledge) in held {
+            match knowledge {
+                Knowledge::Has | Knowledge::Doubtful => self.adopt(id, turn),
+                Knowledge::Lacks => self.attempt_over(id, Event::Undelivered, Report::default(), turn),
             }
         }
         for outcome in hello.unacked {
             self.attempt_ended(stream, outcome, turn);
         }
+    }
+
+    /// What a Hello tells of an attempt that its session should have.
+    fn knowledge(
+        &self,
+        id: RunId,
+        listed: &HashSet<AttemptKey>,
+        greeting: Greeting,
+        floor: Option<Epoch>,
+    ) -> Knowledge {
+        let Some(Open { run, .. }) = self.memory.run(id) else { return Knowledge::Has };
+        let sent_at = run.assignment.as_ref().map(|assignment| assignment.epoch);
+        if run.attempt_key().is_some_and(|key| listed.contains(&key)) {
+            return Knowledge::Has;
+        }
+        if sent_at == Some(self.settings.epoch) {
+            // This memory sent it: on this stream if the Hello is another one, else on one that ended before.
+            return if greeting == Greeting::Repeated { Knowledge::Has } else { Knowledge::Lacks };
+        }
+        // Written before a word of the owner that sent the attempt had arrived: the attempt may be under way behind it.
+        if floor.is_some_and(|floor| Some(floor) < sent_at) {
+            return Knowledge::Doubtful;
+        }
+        Knowledge::Lacks
     }
 
     fn is_current(&self, key: AttemptKey, session: SessionId) -> bool {

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::hub::{Contact, Hub};
+use super::outbox::StreamId;
 use super::session::{self, Left};
 use crate::client::{Client, Error, Located};
 
@@ -16,10 +17,15 @@ struct Owners {
     client: Client,
     streams: JoinSet<(String, Left)>,
     /// By address.
-    open: BTreeMap<String, CancellationToken>,
+    open: BTreeMap<String, Open>,
     /// Shards whose owner we talk to, and which its Welcome did not name, when last looked.
     unserved: BTreeSet<u32>,
     wait: Duration,
+}
+
+struct Open {
+    id: StreamId,
+    close: CancellationToken,
 }
 
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -44,8 +50,8 @@ pub(super) async fn keep_streams(hub: Arc<Hub>, client: Client) {
         () = closing.cancelled() => {}
         () = owners.keep() => {}
     }
-    for close in owners.open.values() {
-        close.cancel();
+    for open in owners.open.values() {
+        open.close.cancel();
     }
     while owners.streams.join_next().await.is_some() {}
 }
@@ -70,18 +76,21 @@ impl Owners {
         self.hub.change(|outbox, now, _| outbox.locate(shards, now));
         let mut unserved = BTreeSet::new();
         for of in located.shards.iter().filter(|of| !of.address.is_empty()) {
-            match self.open.get(&of.address) {
-                None => self.open_stream(&of.address),
-                Some(_) if self.hub.look(|outbox| outbox.is_served(of.shard)) => {}
-                // Its server came to own the shard after the stream's Hello: it takes a new one.
-                Some(close) if self.unserved.contains(&of.shard) => close.cancel(),
-                Some(_) => {
-                    unserved.insert(of.shard);
+            let Some(open) = self.open.get(&of.address) else {
+                self.open_stream(&of.address);
+                continue;
+            };
+            // Its server came to own the shard after the stream's Hello: unless that is news, the stream begins anew.
+            if self.hub.look(|outbox| outbox.is_welcomed(open.id) && !outbox.is_served(of.shard)) {
+                unserved.insert(of.shard);
+                if self.unserved.contains(&of.shard) {
+                    open.close.cancel();
                 }
             }
         }
+        let all_served = unserved.is_empty();
         self.unserved = unserved;
-        if located.shards.is_empty() || located.shards.iter().any(|of| of.address.is_empty()) {
+        if !all_served || located.shards.is_empty() || located.shards.iter().any(|of| of.address.is_empty()) {
             return self.back_off();
         }
         REFRESH.mul_f64(0.5 + self.client.fraction() / 2.0)
@@ -89,10 +98,11 @@ impl Owners {
 
     fn open_stream(&mut self, address: &str) {
         let close = CancellationToken::new();
-        self.open.insert(address.to_owned(), close.clone());
+        let id = self.hub.next_stream();
+        self.open.insert(address.to_owned(), Open { id, close: close.clone() });
         let (hub, client, address) = (self.hub.clone(), self.client.clone(), address.to_owned());
         self.streams.spawn(async move {
-            let left = session::run(hub, client, address.clone(), close).await;
+            let left = session::run(hub, client, &address, id, close).await;
             (address, left)
         });
     }

@@ -66,8 +66,13 @@ const SILENCE: Duration = Duration::from_secs(3);
 const FRAMES_AHEAD: usize = 4;
 
 /// Runs a stream until it ends or `close` is cancelled.
-pub(super) async fn run(hub: Arc<Hub>, client: Client, address: String, close: CancellationToken) -> Left {
-    let id = hub.next_stream();
+pub(super) async fn run(
+    hub: Arc<Hub>,
+    client: Client,
+    address: &str,
+    id: StreamId,
+    close: CancellationToken,
+) -> Left {
     let wake = hub.change(|outbox, _, _| outbox.open(id));
     let mut session = Session {
         hub: hub.clone(),
@@ -83,7 +88,7 @@ pub(super) async fn run(hub: Arc<Hub>, client: Client, address: String, close: C
     };
     let left = tokio::select! {
         () = close.cancelled() => Left::Closed,
-        left = session.connect(&client, &address) => left,
+        left = session.connect(&client, address) => left,
     };
     hub.change(|outbox, _, _| outbox.close(id));
     left

@@ -87,7 +87,7 @@ impl Taker {
         self.hub.progress(key, percent, note);
     }
 
-    /// Proves that the side which runs the handlers is alive. Taking proves it, too.
+    /// Proves that the side which runs the handlers is alive; taking proves it, too. Do either at least once a second.
     pub fn alive(&self) {
         self.hub.life.raise();
     }

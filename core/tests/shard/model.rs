@@ -63,7 +63,7 @@ fn no_walk_breaks_a_guarantee_and_every_row_of_the_state_table_is_taken() {
     let one = std::env::var("FASTJOB_MODEL_SEED").ok().and_then(|text| text.parse::<u64>().ok());
     let seeds = match one {
         Some(seed) => seed..seed + 1,
-        None => 1..number("FASTJOB_MODEL_WALKS", 80) + 1,
+        None => 1..number("FASTJOB_MODEL_WALKS", 60) + 1,
     };
     let mut taken: BTreeMap<String, u64> = BTreeMap::new();
     for seed in seeds {

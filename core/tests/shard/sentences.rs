@@ -2,10 +2,10 @@
 
 use fastjob_core::clock::Millis;
 use fastjob_core::domain::{
-    AttemptEnd, CatchUp, CatchUpPolicy, Definition, Ended, FailReason, FireKey, GapReason, Limits, ManagedBy,
-    OutcomeKind, Overlap, Payload, RefusalKind, Retry, SkipReason, State, Trigger,
+    AttemptEnd, CatchUp, CatchUpPolicy, Definition, Ended, FailReason, FireKey, GapReason, Hello, Limits,
+    ManagedBy, OutcomeKind, Overlap, Payload, RefusalKind, Retry, SkipReason, State, Trigger,
 };
-use fastjob_core::id::Id;
+use fastjob_core::id::{Epoch, Id};
 use fastjob_core::shard::{Call, Change, Fire, Frame, JobPut, Message, Reply, StreamId, When};
 
 use crate::story::{Story, every, job, named, outcome};
@@ -68,6 +68,23 @@ fn a_second_hello_on_a_stream_cannot_unsay_what_was_sent_on_it() {
     story.world.quiet();
     let run = story.runs_of("j")[0];
     assert_eq!((run.state, run.attempt), (State::Dispatched, 1));
+}
+
+#[test]
+fn a_hello_written_before_an_attempt_could_arrive_does_not_judge_it_but_is_asked_again() {
+    let mut story = Story::new().worker(&["a"], 1).job("j", job(Trigger::Api));
+    let fire = story.fire("j");
+    story.world.call(Call::Trigger(vec![fire]));
+    story.turn();
+    story.world.boot();
+    let stream = story.world.workers[0].stream.unwrap();
+    let profile = story.world.workers[0].profile.clone();
+    let hello = Hello { profile, ordinal: 1, floor: Some(Epoch(1)), running: vec![], unacked: vec![] };
+    story.say(Message::Hello { stream, hello });
+    story.world.quiet();
+    let run = story.runs_of("j")[0];
+    assert_eq!((run.state, run.attempt), (State::Dispatched, 1));
+    assert_eq!(story.held(0), [run.attempt_key().unwrap()]);
 }
 
 #[test]

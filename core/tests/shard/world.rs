@@ -393,7 +393,9 @@ impl World {
     }
 
     fn note_keyed(&mut self, key: String, run: &Run) {
-        assert_eq!(self.tables.runs.get(&run.id), Some(run), "a reply shows the run as it is stored");
+        // A cancel that is asked for and over in one turn leaves no trace of the asking.
+        let stored = Run { cancel_at: run.cancel_at, ..self.tables.runs[&run.id].clone() };
+        assert_eq!(stored, *run, "a reply shows the run as it is stored");
         let first = *self.keyed.entry(key).or_insert(run.id);
         assert_eq!(first, run.id, "G12: two runs of one key");
     }

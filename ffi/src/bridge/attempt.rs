@@ -22,7 +22,7 @@ pub struct Attempt {
 pub(super) enum CompletedBy {
     /// The thread that runs it as a callback, by what that answers.
     Pool,
-    /// Whoever polled it or was told of it.
+    /// Whoever polled it.
     Caller,
 }
 

@@ -19,7 +19,7 @@ pub use job::{JobOptions, JobTrigger, Put, TriggerOptions, TriggerWhen};
 pub use pool::Callback;
 pub use run::Run;
 pub use tap::Sink;
-pub use worker::{Listener, News, Polled, Worker, WorkerOptions};
+pub use worker::{Polled, Worker, WorkerOptions};
 
 use crate::handle::{Kind, Registry};
 

@@ -22,7 +22,6 @@ pub struct Worker {
     serial: Serial,
     client: Arc<Client>,
     options: WorkerOptions,
-    listener: OnceLock<Arc<Listener>>,
     /// Core's worker, from the start on.
     taker: OnceLock<Arc<Taker>>,
     pool: OnceLock<Pool>,
@@ -52,24 +51,7 @@ pub struct WorkerOptions {
     pub name: Option<String>,
     /// How many attempts at a time; 0 means [`Worker::DEFAULT_SLOTS`].
     pub slots: u32,
-    /// The SDK's name and version, as "java/0.1.0". `None`: "c" and the library's version.
-    pub sdk: Option<String>,
 }
-
-/// What a worker tells its [`Listener`].
-#[derive(Debug)]
-pub enum News {
-    /// An attempt to run.
-    Taken(Arc<Attempt>),
-    /// An attempt that was taken before should end: its cancel or timeout came.
-    Cancelled(Arc<Attempt>),
-    /// The worker has stopped, as it was asked to or because its client was closed.
-    Ended(Result<()>),
-}
-
-/// Hears of the attempts of the handlers without a callback, in place of polls. It is called on the runtime's threads, or
-/// on that which stops the worker, and must not block. Whoever listens proves that he is alive by [`Worker::alive`].
-pub type Listener = Box<dyn Fn(News) + Send + Sync>;
 
 enum Phase {
     /// Not started: which handlers it has, and what runs them.
@@ -112,7 +94,6 @@ impl Worker {
             serial: Serial::next(),
             client: client.clone(),
             options: WorkerOptions { slots, ..options },
-            listener: OnceLock::new(),
             taker: OnceLock::new(),
             pool: OnceLock::new(),
             woken: AtomicBool::new(false),
@@ -132,12 +113,6 @@ impl Worker {
             return Err(Error::new(Status::STATE, "handlers are given before the worker is started"));
         };
         handlers.add(name.as_str(), callback)
-    }
-
-    /// Lets a listener hear what would else be polled; before the start, once.
-    pub fn listen(&self, listener: Listener) -> Result<()> {
-        let set = self.listener.set(Arc::new(listener));
-        set.map_err(|_| Error::new(Status::STATE, "the worker has a listener already"))
     }
 
     /// Starts taking runs; does not wait for a server.
@@ -198,13 +173,6 @@ impl Worker {
         Ok(())
     }
 
-    /// Proves that the side of the listener is alive; at least each second.
-    pub fn alive(&self) {
-        if let Some(taker) = self.taker.get() {
-            taker.alive();
-        }
-    }
-
     /// Takes nothing more, lets what runs go on for `grace_ms`, cancels the rest and gives it up to 10 s, sends what is
     /// unsent. [`Status::TIMEOUT`] if a handler still runs then, [`Status::UNAVAILABLE`] if something could not be sent.
     pub fn stop(&self, grace_ms: i64) -> Result<()> {
@@ -254,18 +222,14 @@ impl Worker {
 
     fn serve(&self, handlers: Handlers, taker: &Arc<Taker>) -> Result<()> {
         let slots = self.options.slots as usize;
-        match (handlers, self.listener.get()) {
-            (Handlers::Called(callbacks), _) => {
-                let pool = Pool::start(slots, self.owner(), taker, callbacks).map_err(|error| {
-                    Error::new(Status::INTERNAL, format!("failed to start {slots} threads: {error}"))
-                })?;
-                // Only one start comes so far.
-                let _ = self.pool.set(pool);
-                link::keep_alive(&self.client, taker);
-            }
-            (_, Some(listener)) => link::tell(&self.client, taker.clone(), slots, listener.clone()),
-            (_, None) => link::keep_alive(&self.client, taker),
+        if let Handlers::Called(callbacks) = handlers {
+            let pool = Pool::start(slots, self.owner(), taker, callbacks).map_err(|error| {
+                Error::new(Status::INTERNAL, format!("failed to start {slots} threads: {error}"))
+            })?;
+            // Only one start comes so far.
+            let _ = self.pool.set(pool);
         }
+        link::keep_alive(&self.client, taker);
         Ok(())
     }
 
@@ -282,11 +246,8 @@ impl Worker {
     }
 
     fn stopped(&self, cause: Result<()>) {
-        *self.phase.lock() = Phase::Stopped(cause.clone());
+        *self.phase.lock() = Phase::Stopped(cause);
         self.changed.notify_all();
-        if let Some(listener) = self.listener.get() {
-            listener(News::Ended(cause));
-        }
     }
 
     /// How many threads have not ended.

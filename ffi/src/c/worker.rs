@@ -209,6 +209,6 @@ unsafe fn options(config: *const fj_worker_config) -> Result<WorkerOptions> {
     unsafe {
         let config = read_struct(config, CONFIG_LEAST, CONFIG, "config")?;
         let name = optional_text(config.name, "config.name")?.map(str::to_owned);
-        Ok(WorkerOptions { name, slots: config.slots, ..WorkerOptions::default() })
+        Ok(WorkerOptions { name, slots: config.slots })
     }
 }

@@ -21,8 +21,8 @@ use crate::api::auth::{Auth, Secret};
 use crate::api::{self, Api};
 use crate::cluster::directory::Directory;
 use crate::cluster::lease::{Lease, LeaseTerms};
-use crate::cluster::time::DatabaseTime;
-use crate::cluster::trust::Trust;
+use crate::trust::time::DatabaseTime;
+use crate::trust::Trust;
 use crate::cluster::{self, Cluster, OwnerTerms};
 use crate::config::{Config, Engine};
 use crate::http::{self, HttpState, Readiness};
@@ -120,7 +120,10 @@ pub async fn run(config: Config, start: Start) -> anyhow::Result<()> {
     let (ready, readiness) = watch::channel(Readiness::ready());
     let http_state = HttpState { metrics, ready: readiness };
     let mut parts = [
-        Part::start("committer", |_| async { Ok(committing.await) }),
+        Part::start("committer", |_| async {
+            committing.await;
+            Ok(())
+        }),
         Part::start("owners", |stop| cluster.run(stop)),
         Part::start("tokens", |stop| refresh_tokens(auth, stop)),
         Part::start("http", |stop| http::serve(http, http_state, stop)),

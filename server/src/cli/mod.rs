@@ -6,6 +6,7 @@ mod args;
 mod connect;
 mod dev;
 mod failure;
+mod follow;
 mod job;
 mod job_put;
 mod job_run;

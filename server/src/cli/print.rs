@@ -29,6 +29,22 @@ impl Printer {
         }
     }
 
+    /// Prints the head of a table that grows line by line; its columns have these widths.
+    pub(super) fn header(&self, columns: &[(&str, usize)]) -> Result<(), Failure> {
+        match self.output {
+            Output::Json => Ok(()),
+            Output::Table => write(&aligned(columns, |column| column.to_uppercase())),
+        }
+    }
+
+    /// Prints the next line of it.
+    pub(super) fn line(&self, columns: &[(&str, usize)], thing: &Value) -> Result<(), Failure> {
+        match self.output {
+            Output::Json => lines(std::slice::from_ref(thing)),
+            Output::Table => write(&aligned(columns, |column| cell(&thing[column]))),
+        }
+    }
+
     /// Prints one thing; a table has a line for each of its keys.
     pub(super) fn one(&self, thing: &Value) -> Result<(), Failure> {
         match (self.output, thing) {
@@ -51,6 +67,12 @@ pub(super) fn table(columns: &[&str], things: &[Value]) -> String {
         table.add_row(columns.iter().map(|column| cell(&thing[*column])));
     }
     finished(&table)
+}
+
+fn aligned(columns: &[(&str, usize)], text: impl Fn(&str) -> String) -> String {
+    let cells: Vec<String> =
+        columns.iter().map(|(column, width)| format!("{:<width$}", text(column))).collect();
+    cells.join("  ").trim_end().to_owned() + "\n"
 }
 
 fn plain() -> Table {

@@ -8,7 +8,7 @@ use fastjob_core::protocol::v1;
 use super::connect::Connect;
 use super::job_run::wait_for;
 use super::print::Printer;
-use super::{Exit, Failure, args, shape};
+use super::{Exit, Failure, args, follow, shape};
 
 /// Runs of one call: as many as fit a reply with parameters and results at their bounds.
 const PAGE: u32 = 25;
@@ -78,6 +78,12 @@ struct List {
     /// Older than this run.
     #[arg(long, value_name = "ID", value_parser = args::run_id)]
     before: Option<RunId>,
+    /// Show runs as they end, until interrupted.
+    #[arg(long, conflicts_with_all = ["state", "limit", "before"])]
+    follow: bool,
+    /// With --follow: end after so many.
+    #[arg(long, value_name = "N", requires = "follow")]
+    count: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -138,6 +144,9 @@ impl List {
     /// Prints page by page.
     async fn run(self, client: &Client, printer: &Printer) -> Result<(), Failure> {
         let job = self.job.unwrap_or_default();
+        if self.follow {
+            return follow::follow(client, printer, &job, self.count).await;
+        }
         let states: Vec<_> = self.state.iter().map(|state| state.message()).collect();
         let (mut before, mut left) = (self.before, self.limit);
         while left > 0 {
@@ -147,8 +156,8 @@ impl List {
             printer.list(&COLUMNS, &page.iter().map(|run| shape::run(run.message())).collect::<Vec<_>>())?;
             left = left.saturating_sub(page.len());
             match page.last() {
-                Some(last) if page.len() == limit as usize => before = Some(last.id),
-                _ => break,
+                Some(last) => before = Some(last.id),
+                None => break,
             }
         }
         Ok(())

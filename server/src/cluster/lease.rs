@@ -8,8 +8,8 @@ use fastjob_core::clock::Clock;
 use fastjob_core::id::ServerId;
 use tokio_util::sync::CancellationToken;
 
-use super::time::DatabaseTime;
-use super::trust::Trust;
+use crate::trust::time::DatabaseTime;
+use crate::trust::Trust;
 use crate::config;
 use crate::failpoint::failpoint;
 use crate::metrics;

@@ -2,8 +2,6 @@
 
 pub mod directory;
 pub mod lease;
-pub mod time;
-pub mod trust;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -7,7 +7,7 @@ use fastjob_core::id::Chance;
 use fastjob_core::shard::{Frame, Message, Shard};
 
 use super::{Owner, Turn};
-use crate::cluster::trust::Lapse;
+use crate::trust::Lapse;
 use crate::failpoint::failpoint;
 use crate::store::StoreError;
 

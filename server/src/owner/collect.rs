@@ -7,7 +7,7 @@ use fastjob_core::shard::{Message, Ticket};
 
 use super::Owner;
 use super::door::Knock;
-use crate::cluster::trust::Look;
+use crate::trust::Look;
 
 /// Messages of one turn.
 const BATCH: usize = 2_000;

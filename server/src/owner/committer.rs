@@ -6,7 +6,7 @@ use fastjob_core::id::{Epoch, ServerId, ShardKey};
 use fastjob_core::shard::Rows;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::cluster::time::DatabaseTime;
+use crate::trust::time::DatabaseTime;
 use crate::metrics;
 use crate::store::{ErrorKind, Store, StoreError, Turn, TurnEnd};
 

@@ -18,8 +18,8 @@ use fastjob_core::shard::{Frame, Message, Plan, Reply, Settings, Shard, StreamId
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::time::DatabaseTime;
-use crate::cluster::trust::{Lapse, LapsesSeen, Trust};
+use crate::trust::time::DatabaseTime;
+use crate::trust::{Lapse, LapsesSeen, Trust};
 use crate::failpoint::failpoint;
 use crate::metrics;
 use crate::store::{Claimed, Store, StoreError};
@@ -189,6 +189,7 @@ impl Owner {
         } else {
             self.suspects.extend(batch);
         }
+        self.refuse_calls();
         self.reload_keeping_calls().await
     }
 

@@ -197,10 +197,14 @@ impl Conversation {
         self.contact.heard(self.session.api.clock().elapsed());
         metrics::frames_received(1);
         for (at, message) in messages.into_iter().enumerate() {
-            let word = message.message.ok_or_else(|| {
-                refuse("unknown_message", "a message is of no known kind", "use a newer server")
-            });
-            self.hear(word?).map_err(|end| match end {
+            let heard = match message.message {
+                Some(word) => self.hear(word),
+                None => {
+                    let unknown = "a message is of no known kind";
+                    Err(refuse("unknown_message", unknown, "use a newer server").into())
+                }
+            };
+            heard.map_err(|end| match end {
                 End::Refused(refusal) => End::Refused(refusal.within(&format!("messages[{}]", first + at))),
                 other => other,
             })?;

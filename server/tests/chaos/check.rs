@@ -9,7 +9,7 @@ use super::load::Ticks;
 const EARLY_MS: i64 = 250;
 
 /// Every check; the first violations of each are told.
-pub fn all(history: &History) -> Result<(), String> {
+pub(crate) fn all(history: &History) -> Result<(), String> {
     let mut violations = Vec::new();
     for job in &history.jobs {
         every_tick_is_accounted_for_once(job, &mut violations);

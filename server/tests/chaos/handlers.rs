@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 const SLOTS: u32 = 200;
 const GRACE: Duration = Duration::from_secs(5);
 
-pub fn run() -> ExitCode {
+pub(crate) fn run() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     match runtime.map(|runtime| runtime.block_on(work())) {
         Ok(Ok(())) => ExitCode::SUCCESS,
@@ -32,19 +32,26 @@ async fn work() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let mut builder = Worker::builder(&client).slots(SLOTS);
     for (name, takes_ms, fails) in [("quick", 1, false), ("work", 700, false), ("fail", 50, true)] {
         let log = Arc::clone(&log);
-        builder = builder.handler(name, async move |ctx: Context| {
-            note(&log, "entered", &ctx)?;
-            tokio::time::sleep(Duration::from_millis(takes_ms)).await;
-            note(&log, "left", &ctx)?;
-            if fails { Err(std::io::Error::other("as it should")) } else { Ok("done") }
+        builder = builder.handler(name, move |ctx: Context| {
+            let log = Arc::clone(&log);
+            async move {
+                note(&log, "entered", &ctx)?;
+                tokio::time::sleep(Duration::from_millis(takes_ms)).await;
+                note(&log, "left", &ctx)?;
+                if fails { Err(std::io::Error::other("as it should").into()) } else { Ok("done") }
+            }
         });
     }
     let worker = builder.start().await?;
     signal(SignalKind::terminate())?.recv().await;
-    worker.stop(GRACE).await;
+    worker.stop(GRACE).await?;
     Ok(())
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the handlers' log is to be independent of the product's clock"
+)]
 fn note(mut log: &File, event: &str, ctx: &Context) -> std::io::Result<()> {
     let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
     let line = serde_json::json!({

@@ -4,64 +4,67 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::Value;
 
+use super::harness::{Server, text_of};
 use super::load::{Job, instant_ms};
-use super::processes::{Server, Workers, text_of};
+use super::processes::Workers;
 
 /// Everything the checker looks at.
-pub struct History {
-    pub jobs: Vec<JobHistory>,
+pub(crate) struct History {
+    pub(crate) jobs: Vec<JobHistory>,
     /// By run id.
-    pub runs: HashMap<String, Run>,
-    pub executions: Vec<Execution>,
+    pub(crate) runs: HashMap<String, Run>,
+    pub(crate) executions: Vec<Execution>,
     /// Runs whose trigger was answered.
-    pub accepted: Vec<String>,
+    pub(crate) accepted: Vec<String>,
 }
 
-pub struct JobHistory {
-    pub job: Job,
+pub(crate) struct JobHistory {
+    pub(crate) job: Job,
     /// Ticks after this instant were not to fire.
-    pub disabled_at_ms: i64,
+    pub(crate) disabled_at_ms: i64,
     /// Ticks of its runs, and those in its gaps.
-    pub run_ticks: Vec<i64>,
-    pub gaps: Vec<Gap>,
-    pub runs: Vec<String>,
+    pub(crate) run_ticks: Vec<i64>,
+    pub(crate) gaps: Vec<Gap>,
+    pub(crate) runs: Vec<String>,
 }
 
 #[derive(Debug)]
-pub struct Gap {
-    pub from_ms: i64,
-    pub to_ms: i64,
-    pub reason: String,
+pub(crate) struct Gap {
+    pub(crate) from_ms: i64,
+    pub(crate) to_ms: i64,
+    pub(crate) reason: String,
 }
 
-pub struct Run {
-    pub state: String,
-    pub reason: String,
-    pub due_ms: i64,
-    pub attempts: Vec<Attempt>,
-    pub lost: u64,
-    pub failed: u64,
+pub(crate) struct Run {
+    pub(crate) state: String,
+    pub(crate) reason: String,
+    pub(crate) due_ms: i64,
+    pub(crate) attempts: Vec<Attempt>,
+    pub(crate) lost: u64,
+    pub(crate) failed: u64,
 }
 
 #[derive(Debug)]
-pub struct Attempt {
-    pub ordinal: u64,
-    pub outcome: String,
+pub(crate) struct Attempt {
+    pub(crate) ordinal: u64,
+    pub(crate) outcome: String,
 }
 
 /// One call of a handler, by its own log.
 #[derive(Clone, Debug)]
-pub struct Execution {
-    pub run: String,
-    pub attempt: u64,
-    pub entered_ms: i64,
+pub(crate) struct Execution {
+    pub(crate) run: String,
+    pub(crate) attempt: u64,
+    pub(crate) entered_ms: i64,
     /// `None`: its process was killed meanwhile.
-    pub left_ms: Option<i64>,
-    pub tick_ms: Option<i64>,
+    pub(crate) left_ms: Option<i64>,
+    pub(crate) tick_ms: Option<i64>,
+    /// Of its process.
+    pub(crate) pid: u64,
 }
 
 /// Reads it all. `ended` are the instants of the jobs' disabling.
-pub fn read(
+pub(crate) fn read(
     server: &Server,
     workers: &Workers,
     jobs: &[Job],
@@ -141,7 +144,7 @@ fn run(value: &Value) -> Run {
 }
 
 /// Joins the lines of beginning and end.
-pub fn executions(lines: &[Value]) -> Vec<Execution> {
+pub(crate) fn executions(lines: &[Value]) -> Vec<Execution> {
     let mut open: BTreeMap<(String, u64, u64), usize> = BTreeMap::new();
     let mut executions: Vec<Execution> = Vec::new();
     for line in lines {
@@ -149,7 +152,7 @@ pub fn executions(lines: &[Value]) -> Vec<Execution> {
             (text_of(line, "run"), line["attempt"].as_u64().unwrap_or(0), line["pid"].as_u64().unwrap_or(0));
         let at_ms = line["at_ms"].as_i64().unwrap_or(0);
         if line["event"] == "entered" {
-            let (run, attempt, _) = key.clone();
+            let (run, attempt, pid) = key.clone();
             open.insert(key, executions.len());
             executions.push(Execution {
                 run,
@@ -157,6 +160,7 @@ pub fn executions(lines: &[Value]) -> Vec<Execution> {
                 entered_ms: at_ms,
                 left_ms: None,
                 tick_ms: line["tick_ms"].as_i64(),
+                pid,
             });
         } else if let Some(at) = open.remove(&key) {
             executions[at].left_ms = Some(at_ms);
@@ -167,16 +171,19 @@ pub fn executions(lines: &[Value]) -> Vec<Execution> {
 
 /// The kills of the server, and what was under way at each.
 #[derive(Default)]
-pub struct Kills(Vec<(&'static str, HashSet<(String, u64)>)>);
+pub(crate) struct Kills(Vec<(&'static str, HashSet<(String, u64)>)>);
 
 impl Kills {
-    pub fn note(&mut self, point: &'static str, lines: Vec<Value>) {
-        let in_flight = executions(&lines).into_iter().filter(|execution| execution.left_ms.is_none());
+    pub(crate) fn note(&mut self, point: &'static str, workers: &Workers) -> Result<(), String> {
+        let alive = workers.pids();
+        let under_way = |execution: &Execution| execution.left_ms.is_none() && alive.contains(&execution.pid);
+        let in_flight = executions(&workers.executions()?).into_iter().filter(under_way);
         self.0.push((point, in_flight.map(|execution| (execution.run, execution.attempt)).collect()));
+        Ok(())
     }
 
     /// Per failpoint: kills, attempts in flight, and what became of these attempts if they were superseded.
-    pub fn print(&self, history: &History) {
+    pub(crate) fn print(&self, history: &History) {
         println!(
             "{:<26} {:>8} {:>10} {:>6} {:>12} {:>8}",
             "killed", "SIGKILLs", "in flight", "lost", "undelivered", "failed"
@@ -222,7 +229,7 @@ impl Kills {
     }
 
     /// The test proves nothing of a point that was not hit often enough while there was something to lose.
-    pub fn must_be_enough(&self, points: &[&str], least: usize) -> Result<(), String> {
+    pub(crate) fn must_be_enough(&self, points: &[&str], least: usize) -> Result<(), String> {
         for point in points {
             let hits = self.0.iter().filter(|(of, in_flight)| of == point && !in_flight.is_empty()).count();
             if hits < least {

@@ -8,22 +8,22 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::processes::{Server, text_of, wait_for};
+use super::harness::{Server, text_of, wait_for};
 
 /// A job under test, and the rule of its ticks, in plain arithmetic.
 #[derive(Clone, Debug)]
-pub struct Job {
-    pub name: &'static str,
-    pub ticks: Ticks,
+pub(crate) struct Job {
+    pub(crate) name: &'static str,
+    pub(crate) ticks: Ticks,
     /// The ticks after this instant count.
-    pub put_at_ms: i64,
+    pub(crate) put_at_ms: i64,
     /// At most one of its runs lives at a time.
-    pub skips_overlaps: bool,
+    pub(crate) skips_overlaps: bool,
 }
 
 /// The instants at which a job fires.
 #[derive(Clone, Copy, Debug)]
-pub enum Ticks {
+pub(crate) enum Ticks {
     /// Each multiple of the period, and so much more.
     Grid { period_ms: i64, phase_ms: i64 },
     /// None that can be foretold.
@@ -33,15 +33,15 @@ pub enum Ticks {
 }
 
 /// SplitMix64, kept apart from the product's own.
-pub struct Chance(u64);
+pub(crate) struct Chance(u64);
 
 impl Chance {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
     /// A number below `bound`.
-    pub fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -51,7 +51,7 @@ impl Chance {
 }
 
 /// Puts the jobs. Their catch-up thresholds are long, so that every tick of an outage fires late.
-pub fn put_jobs(server: &Server) -> Result<Vec<Job>, String> {
+pub(crate) fn put_jobs(server: &Server) -> Result<Vec<Job>, String> {
     let second = Ticks::Grid { period_ms: 1_000, phase_ms: 0 };
     let two_seconds = Ticks::Grid { period_ms: 2_000, phase_ms: 0 };
     let late = ["--catch-up-threshold", "10m"];
@@ -102,7 +102,7 @@ pub fn put_jobs(server: &Server) -> Result<Vec<Job>, String> {
 }
 
 /// Disables the jobs, then waits until nothing is open. Returns the instant of each job's disabling, by its row.
-pub fn wait_until_quiet(server: &Server, jobs: &[Job], time: Duration) -> Result<Vec<i64>, String> {
+pub(crate) fn wait_until_quiet(server: &Server, jobs: &[Job], time: Duration) -> Result<Vec<i64>, String> {
     let mut ended = Vec::new();
     for job in jobs {
         let answer = server.ask(&["job", "disable", job.name])?;
@@ -124,13 +124,13 @@ pub fn wait_until_quiet(server: &Server, jobs: &[Job], time: Duration) -> Result
 }
 
 /// Somebody who triggers all the time, and notes what was accepted.
-pub struct Calls {
+pub(crate) struct Calls {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Vec<String>>,
 }
 
 impl Calls {
-    pub fn begin(server: &Server, seed: u64) -> Self {
+    pub(crate) fn begin(server: &Server, seed: u64) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let mut ordinal = 0;
         let mut command = move |server: &dyn Fn(&[&str]) -> Command| {
@@ -157,7 +157,7 @@ impl Calls {
     }
 
     /// The runs that were accepted.
-    pub fn end(self) -> Vec<String> {
+    pub(crate) fn end(self) -> Vec<String> {
         self.stop.store(true, Ordering::SeqCst);
         self.thread.join().expect("the calling thread does not panic")
     }
@@ -179,7 +179,7 @@ impl Template {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fastjob"));
-        command.args(["-o", "json"]).args(arguments);
+        command.args(arguments).args(["-o", "json"]);
         for (key, value) in &self.0 {
             match value {
                 Some(value) => command.env(key, value),
@@ -191,6 +191,6 @@ impl Template {
 }
 
 /// Milliseconds of an RFC 3339 instant in UTC.
-pub fn instant_ms(value: &Value) -> Option<i64> {
+pub(crate) fn instant_ms(value: &Value) -> Option<i64> {
     value.as_str()?.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond)
 }

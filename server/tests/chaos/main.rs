@@ -7,6 +7,8 @@
 
 mod check;
 mod handlers;
+#[path = "../harness/mod.rs"]
+mod harness;
 mod history;
 mod load;
 mod processes;
@@ -14,7 +16,7 @@ mod processes;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use processes::{Server, Workers};
+use processes::{Workers, run_awhile, server, start_to_die};
 
 /// Where the server is killed; each must be hit with attempts in flight.
 const FAILPOINTS: [&str; 6] = [
@@ -60,8 +62,8 @@ fn test(seed: u64, rounds: usize) -> Result<(), String> {
     );
     let mut chance = load::Chance::new(seed);
     let place = tempfile::tempdir().map_err(|error| format!("failed to make a directory: {error}"))?;
-    let mut server = Server::new(place.path())?;
-    server.start(None)?;
+    let mut server = server(place.path());
+    server.start()?;
     let mut workers = Workers::start(WORKERS, &server)?;
     let jobs = load::put_jobs(&server)?;
     let calls = load::Calls::begin(&server, seed);
@@ -70,16 +72,16 @@ fn test(seed: u64, rounds: usize) -> Result<(), String> {
     for round in 0..rounds {
         for failpoint in FAILPOINTS {
             let passes = if failpoint == "during_boot" { 1 } else { 1 + chance.below(4) };
-            server.run_awhile(Duration::from_millis(500 + chance.below(1_500)))?;
+            run_awhile(&mut server, Duration::from_millis(500 + chance.below(1_500)))?;
             server.kill()?;
-            server.start_to_die(&format!("{failpoint}:{passes}"))?;
-            kills.note(failpoint, workers.executions()?);
-            server.start(None)?;
+            start_to_die(&mut server, &format!("{failpoint}:{passes}"))?;
+            kills.note(failpoint, &workers)?;
+            server.start()?;
         }
-        server.run_awhile(Duration::from_millis(chance.below(2_000)))?;
+        run_awhile(&mut server, Duration::from_millis(chance.below(2_000)))?;
         server.kill()?;
-        kills.note("random moment", workers.executions()?);
-        server.start(None)?;
+        kills.note("random moment", &workers)?;
+        server.start()?;
         workers.kill_one(chance.below(WORKERS as u64) as usize, &server)?;
         println!("chaos: round {} of {rounds} done", round + 1);
     }

@@ -126,6 +126,34 @@ fn step(shards: u32) -> impl Strategy<Value = Step> {
     ]
 }
 
+#[test]
+fn a_new_owner_is_told_what_is_held_and_takes_the_shard_from_a_stream_that_still_lives() {
+    let mut outbox = Outbox::new(2, 0);
+    let mut story = Story::default();
+    outbox.locate([0], story.now);
+    story.connect(&mut outbox, 0);
+    story.fill(&mut outbox, 0);
+    story.dispatch(&mut outbox, 0);
+    let old = story.streams[&0];
+    outbox.open(99);
+    let hello = outbox.hello(99, story.now);
+    assert_eq!((hello.running.len(), hello.floors.len()), (1, 1));
+    assert_eq!(outbox.welcome(99, &welcome(2), story.now, &mut story.events), 1);
+    let events = story.events.len();
+    outbox.dispatch(old, dispatch(1), story.now, &mut story.events);
+    assert_eq!(story.events.len(), events, "the old owner gives nothing any more");
+    let mut messages = Vec::new();
+    outbox.fill(old, &mut messages);
+    assert!(messages.is_empty(), "nothing is said to the old owner");
+    outbox.complete(&story.taken[0], Completion::Succeeded(Payload::default()), Millis::new(1));
+    outbox.fill(99, &mut messages);
+    let said: Vec<_> = messages.into_iter().filter_map(|message| message.message).collect();
+    assert!(
+        matches!(&said[..], [Said::Outcome(_), Said::Credit(v1::Credit { shard: 0, add: 1 })]),
+        "{said:?}"
+    );
+}
+
 proptest! {
     #[test]
     fn credit_that_is_out_and_handlers_that_run_are_together_never_more_than_the_slots(

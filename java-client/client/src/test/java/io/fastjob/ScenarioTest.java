@@ -128,15 +128,18 @@ class ScenarioTest {
     }
 
     @Test
-    void a_handler_chooses_how_long_the_next_attempt_waits() throws Exception {
+    void a_handler_may_ask_for_a_longer_wait_than_the_backoff() throws Exception {
         start(ctx -> {
-            if (ctx.attempt() == 1) throw new RetryLaterException(Duration.ofMillis(1), "soon");
+            if (ctx.attempt() == 1) throw new RetryLaterException(Duration.ofMillis(400), "later");
             return null;
         });
-        fastjob.jobs().put(Job.named(name).retries(1).backoff(Backoff.FIXED, Duration.ofDays(1), Duration.ofDays(1), 0));
+        fastjob.jobs().put(Job.named(name).retries(1).backoff(Backoff.FIXED, Duration.ofMillis(1), Duration.ofMillis(1), 0));
         Run run = ended(fastjob.trigger(name).now());
         assertEquals(RunState.SUCCEEDED, run.state(), run.toString());
         assertEquals(2, run.attempt());
+        Duration waited = Duration.between(run.attempts().get(0).endedAt(), run.attempts().get(1).dispatchedAt());
+        // The server's clock on one side, the worker's estimate of it on the other.
+        assertTrue(waited.toMillis() >= 350, waited.toString());
     }
 
     @Test

@@ -15,8 +15,8 @@ public final class EndsInsideHandler {
         FastJob fastjob = FastJob.connect(FastJobOptions.fromEnv());
         fastjob.worker().handler("ends", ctx -> {
             System.out.println("entered");
-            entered.countDown();
             if (exit) System.exit(7);
+            entered.countDown();
             new CountDownLatch(1).await();
             return null;
         }).start();

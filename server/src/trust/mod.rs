@@ -1,6 +1,8 @@
 //! How long this server may act, and when it could not. Judged by the clock that only moves forward; the database's
 //! clock decides nothing here.
 
+pub mod time;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +10,7 @@ use fastjob_core::clock::{Clock, Millis};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::time::DatabaseTime;
+use self::time::DatabaseTime;
 
 /// This server's right to act, extended by each renewal of its lease.
 #[derive(Clone)]

@@ -1,0 +1,23 @@
+//! Scenarios against the real binary: each test starts its own server on free ports and a directory of its own, lets
+//! workers of this process or of a child run, and asks through the client and the command line. They wait for what
+//! happens, and never for time to pass.
+
+mod bad_input;
+mod bad_server;
+mod callers;
+mod catch_up;
+mod cli;
+mod cli_tokens;
+mod deaths;
+mod edits;
+mod endings;
+mod firing;
+mod gate;
+#[path = "../harness/mod.rs"]
+mod harness;
+mod payloads;
+mod queues;
+mod restarts;
+mod stage;
+mod stream;
+mod worker_process;
