@@ -50,7 +50,8 @@ fn no_part_of_the_server_imports_a_higher_one() {
 
 #[test]
 fn nobody_reads_a_clock_but_the_system_clock() {
-    let readers = ["SystemTime::now", "Instant::now", "Timestamp::now", "Zoned::now", "Utc::now", "Local::now"];
+    let readers =
+        ["SystemTime::now", "Instant::now", "Timestamp::now", "Zoned::now", "Utc::now", "Local::now"];
     let mut found = Vec::new();
     for source in all_sources() {
         let is_clock = source.path.ends_with("core/src/clock.rs");
@@ -63,7 +64,8 @@ fn nobody_reads_a_clock_but_the_system_clock() {
 fn sql_stands_in_the_folder_of_its_database_alone() {
     let mut found = Vec::new();
     for source in all_sources() {
-        let is_backend = source.path.parent().is_some_and(|folder| folder.ends_with("server/src/store/sqlite"));
+        let is_backend =
+            source.path.parent().is_some_and(|folder| folder.ends_with("server/src/store/sqlite"));
         found.extend(lines_with(&source, &["sqlx::", "use sqlx"]).filter(|_| !is_backend));
     }
     assert!(found.is_empty(), "it belongs into store/<backend>:\n{}", found.join("\n"));
@@ -106,8 +108,11 @@ fn the_native_library_has_neither_database_nor_server() {
 }
 
 fn check_imports(folder: &str, layers: &[&[&str]]) {
-    let ranks: BTreeMap<&str, usize> =
-        layers.iter().enumerate().flat_map(|(rank, parts)| parts.iter().map(move |part| (*part, rank))).collect();
+    let ranks: BTreeMap<&str, usize> = layers
+        .iter()
+        .enumerate()
+        .flat_map(|(rank, parts)| parts.iter().map(move |part| (*part, rank)))
+        .collect();
     let mut wrong = Vec::new();
     let mut edges = 0;
     for source in sources(folder) {
@@ -123,7 +128,9 @@ fn check_imports(folder: &str, layers: &[&[&str]]) {
             match ranks.get(imported.as_str()) {
                 Some(rank) if rank < own => {}
                 Some(_) => wrong.push(format!("{} imports {imported}", source.path.display())),
-                None => wrong.push(format!("{} imports {imported}, which is in no line", source.path.display())),
+                None => {
+                    wrong.push(format!("{} imports {imported}, which is in no line", source.path.display()))
+                }
             }
         }
     }
@@ -133,7 +140,8 @@ fn check_imports(folder: &str, layers: &[&[&str]]) {
 
 /// The parts that a text names behind `crate::`, or behind the crate's own name; comments aside.
 fn imports(text: &str) -> BTreeSet<String> {
-    let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    let code: String =
+        text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
     let mut parts = BTreeSet::new();
     for root in ["crate::", "fastjob_server::"] {
         for (at, _) in code.match_indices(root) {

@@ -21,8 +21,6 @@ use crate::api::auth::{Auth, Secret};
 use crate::api::{self, Api};
 use crate::cluster::directory::Directory;
 use crate::cluster::lease::{Lease, LeaseTerms};
-use crate::trust::time::DatabaseTime;
-use crate::trust::Trust;
 use crate::cluster::{self, Cluster, OwnerTerms};
 use crate::config::{Config, Engine};
 use crate::http::{self, HttpState, Readiness};
@@ -34,6 +32,8 @@ use crate::owner::waiters::Waiters;
 use crate::ready::{Ready, write_ready};
 use crate::rpc::{self, Pace};
 use crate::store::{NewServer, ServerPhase, Store, StoreError, StoreOptions};
+use crate::trust::Trust;
+use crate::trust::time::DatabaseTime;
 
 use part::Part;
 

@@ -8,12 +8,12 @@ use fastjob_core::clock::Clock;
 use fastjob_core::id::ServerId;
 use tokio_util::sync::CancellationToken;
 
-use crate::trust::time::DatabaseTime;
-use crate::trust::Trust;
 use crate::config;
 use crate::failpoint::failpoint;
 use crate::metrics;
 use crate::store::Store;
+use crate::trust::Trust;
+use crate::trust::time::DatabaseTime;
 
 /// How a lease is held.
 #[derive(Clone, Copy, Debug)]

@@ -7,9 +7,9 @@ use fastjob_core::id::Chance;
 use fastjob_core::shard::{Frame, Message, Shard};
 
 use super::{Owner, Turn};
-use crate::trust::Lapse;
 use crate::failpoint::failpoint;
 use crate::store::StoreError;
+use crate::trust::Lapse;
 
 /// Runs of one page.
 const PAGE: u32 = 1_000;

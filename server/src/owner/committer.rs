@@ -6,9 +6,9 @@ use fastjob_core::id::{Epoch, ServerId, ShardKey};
 use fastjob_core::shard::Rows;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::trust::time::DatabaseTime;
 use crate::metrics;
 use crate::store::{ErrorKind, Store, StoreError, Turn, TurnEnd};
+use crate::trust::time::DatabaseTime;
 
 /// Turns that may wait for a transaction.
 const QUEUE: usize = 1_024;

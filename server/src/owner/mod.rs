@@ -18,11 +18,11 @@ use fastjob_core::shard::{Frame, Message, Plan, Reply, Settings, Shard, StreamId
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::trust::time::DatabaseTime;
-use crate::trust::{Lapse, LapsesSeen, Trust};
 use crate::failpoint::failpoint;
 use crate::metrics;
 use crate::store::{Claimed, Store, StoreError};
+use crate::trust::time::DatabaseTime;
+use crate::trust::{Lapse, LapsesSeen, Trust};
 
 use committer::{Commit, Committer, Refused};
 use door::Knock;
