@@ -18,12 +18,12 @@ const CHECKPOINT_PAGES: u32 = 4_000;
 /// Rows of one statement; the sizes of turns are multiples of it.
 pub(crate) const CHUNK: usize = 100;
 
-const CREATED_DISPATCHED: &str = "INSERT INTO fastjob_run (id, fire_key, token, params, app_id, shard, job_id, \
-    job_name, source, due_at, revision, handler, params_encoding, limits, state, attempt, session_id, worker, \
-    server_id, epoch, dispatched_at, fail_count, lost_count, created_at) VALUES ";
-const CREATED_SCHEDULED: &str = "INSERT INTO fastjob_run (id, fire_key, params, app_id, shard, job_id, job_name, \
-    source, due_at, revision, handler, params_encoding, limits, state, attempt, fail_count, lost_count, created_at) \
-    VALUES ";
+const CREATED_DISPATCHED: &str = "INSERT INTO fastjob_run (id, fire_key, token, params, due_at, \
+    dispatched_at, created_at, app_id, shard, job_id, job_name, source, revision, handler, params_encoding, limits, \
+    state, attempt, session_id, worker, server_id, epoch, fail_count, lost_count) VALUES ";
+const CREATED_SCHEDULED: &str = "INSERT INTO fastjob_run (id, fire_key, params, due_at, created_at, app_id, \
+    shard, job_id, job_name, source, revision, handler, params_encoding, limits, state, attempt, fail_count, \
+    lost_count) VALUES ";
 
 /// A run on its way.
 pub(crate) struct NewRun {
@@ -65,7 +65,6 @@ pub(crate) struct Rows {
     connection: SqliteConnection,
     texts: Texts,
     params: Vec<u8>,
-    ids: [Vec<u8>; 3],
 }
 
 struct Texts {
@@ -88,8 +87,7 @@ impl Rows {
             .disable_statement_logging();
         let mut connection = SqliteConnection::connect_with(&options).await?;
         connection.execute(SCHEMA).await.context("failed to make the tables")?;
-        let ids = [vec![1; 16], vec![2; 16], vec![3; 16]];
-        Ok(Self { connection, texts: Texts::new(), params, ids })
+        Ok(Self { connection, texts: Texts::new(), params })
     }
 
     /// For the settings of the report.
@@ -101,23 +99,24 @@ impl Rows {
     pub(crate) async fn commit(&mut self, turn: Turn<'_>, now: i64) -> anyhow::Result<()> {
         self.connection.execute("BEGIN IMMEDIATE").await?;
         for runs in turn.dispatched_at_once.chunks_exact(CHUNK) {
-            let mut values = self.shared(now);
+            let mut values = Values::default();
             for run in runs {
                 values.put(&run.id.as_bytes()[..]).put(&*run.fire_key).put(run.token).put(&*self.params);
+                values.put(now).put(now).put(now);
             }
             self.write(&self.texts.dispatched_at_once.clone(), values).await?;
         }
         for runs in turn.scheduled.chunks_exact(CHUNK) {
-            let mut values = self.shared(now);
+            let mut values = Values::default();
             for run in runs {
-                values.put(&run.id.as_bytes()[..]).put(&*run.fire_key).put(&*self.params);
+                values.put(&run.id.as_bytes()[..]).put(&*run.fire_key).put(&*self.params).put(now).put(now);
             }
             self.write(&self.texts.scheduled.clone(), values).await?;
         }
         for runs in turn.dispatched.chunks_exact(CHUNK) {
-            let mut values = self.shared(now);
+            let mut values = Values::default();
             for run in runs {
-                values.put(&run.id.as_bytes()[..]).put(run.token);
+                values.put(&run.id.as_bytes()[..]).put(run.token).put(now);
             }
             self.write(&self.texts.dispatched.clone(), values).await?;
         }
@@ -134,21 +133,12 @@ impl Rows {
 
     /// One new row in a commit of its own.
     pub(crate) async fn commit_one(&mut self, run: &NewRun, now: i64) -> anyhow::Result<()> {
-        let mut values = self.shared(now);
+        let mut values = Values::default();
         values.put(&run.id.as_bytes()[..]).put(&*run.fire_key).put(run.token).put(&*self.params);
+        values.put(now).put(now).put(now);
         let query = sqlx::query_with(AssertSqlSafe(self.texts.one.clone()), values.0);
         query.execute(&mut self.connection).await?;
         Ok(())
-    }
-
-    /// ?1 job, ?2 session, ?3 server, ?4 now: the same in each row.
-    fn shared(&self, now: i64) -> Values {
-        let mut values = Values::default();
-        for id in &self.ids {
-            values.put(&**id);
-        }
-        values.put(now);
-        values
     }
 
     async fn write(&mut self, text: &Arc<str>, values: Values) -> anyhow::Result<()> {
@@ -174,44 +164,42 @@ impl Values {
 
 impl Texts {
     fn new() -> Self {
-        let new_row = |n: usize| {
-            format!(
-                "(?{n}, ?{}, ?{}, ?{}, 1, 0, ?1, 'bench', 'api', ?4, 1, 'bench', 'text', '{{}}', 1, 1, ?2, \
-                 'bench:1', ?3, 1, ?4, 0, 0, ?4)",
-                n + 1,
-                n + 2,
-                n + 3
-            )
-        };
-        let scheduled = rows(5, 3, |n| {
-            format!(
-                "(?{n}, ?{}, ?{}, 1, 0, ?1, 'bench', 'api', ?4, 1, 'bench', 'text', '{{}}', 0, 0, 0, 0, ?4)",
-                n + 1,
-                n + 2
-            )
-        });
-        let dispatched = rows(5, 2, |n| format!("(?{n}, ?{})", n + 1));
-        let ended = rows(1, 4, |n| format!("(?{n}, ?{}, ?{}, ?{})", n + 1, n + 2, n + 3));
+        let (job, session, server) = (blob(1), blob(2), blob(3));
+        let new_row = format!(
+            "(?, ?, ?, ?, ?, ?, ?, 1, 0, {job}, 'bench', 'api', 1, 'bench', 'text', '{{}}', 1, 1, {session}, \
+             'bench:1', {server}, 1, 0, 0)"
+        );
+        let waiting_row =
+            format!("(?, ?, ?, ?, ?, 1, 0, {job}, 'bench', 'api', 1, 'bench', 'text', '{{}}', 0, 0, 0, 0)");
         Self {
-            dispatched_at_once: format!("{CREATED_DISPATCHED}{}", rows(5, 4, new_row)).into(),
-            one: format!("{CREATED_DISPATCHED}{}", new_row(5)).into(),
-            scheduled: format!("{CREATED_SCHEDULED}{scheduled}").into(),
+            dispatched_at_once: format!("{CREATED_DISPATCHED}{}", rows(&new_row)).into(),
+            one: format!("{CREATED_DISPATCHED}{new_row}").into(),
+            scheduled: format!("{CREATED_SCHEDULED}{}", rows(&waiting_row)).into(),
             dispatched: format!(
-                "UPDATE fastjob_run SET state = 1, attempt = attempt + 1, token = v.column2, session_id = ?2, \
-                 worker = 'bench:1', server_id = ?3, epoch = 1, dispatched_at = ?4 \
-                 FROM (VALUES {dispatched}) AS v WHERE id = v.column1 AND state = 0 AND ?1 IS NOT NULL"
+                "UPDATE fastjob_run INDEXED BY sqlite_autoindex_fastjob_run_1 \
+                 SET state = 1, attempt = attempt + 1, token = v.column2, session_id = {session}, \
+                 worker = 'bench:1', server_id = {server}, epoch = 1, dispatched_at = v.column3 \
+                 FROM (VALUES {}) AS v WHERE id = v.column1 AND state = 0",
+                rows("(?, ?, ?)")
             )
             .into(),
             ended: format!(
-                "UPDATE fastjob_run SET state = 2, started_at = v.column3, ended_at = v.column4 \
-                 FROM (VALUES {ended}) AS v WHERE id = v.column1 AND state = 1 AND token = v.column2"
+                "UPDATE fastjob_run INDEXED BY sqlite_autoindex_fastjob_run_1 \
+                 SET state = 2, started_at = v.column3, ended_at = v.column4 \
+                 FROM (VALUES {}) AS v WHERE id = v.column1 AND state = 1 AND token = v.column2",
+                rows("(?, ?, ?, ?)")
             )
             .into(),
         }
     }
 }
 
-/// The list of one statement's rows, whose own parameters begin at `first`, `each` of them per row.
-fn rows(first: usize, each: usize, row: impl Fn(usize) -> String) -> String {
-    (0..CHUNK).map(|index| row(first + index * each)).collect::<Vec<_>>().join(", ")
+/// An id that is the same in each row, as SQL has it.
+fn blob(byte: u8) -> String {
+    format!("x'{}'", format!("{byte:02x}").repeat(16))
+}
+
+/// The list of one statement's rows.
+fn rows(row: &str) -> String {
+    vec![row; CHUNK].join(", ")
 }
