@@ -39,8 +39,8 @@ fn golden(name: &str, message: &impl Message) {
     let path = dir.join(format!("{name}.bin"));
     let bytes = message.encode_to_vec();
     if std::env::var("FASTJOB_GOLDEN").is_ok_and(|wish| wish == "update") {
-        std::fs::create_dir_all(&dir).unwrap();
-        std::fs::write(&path, &bytes).unwrap();
+        std::fs::create_dir_all(&dir).expect("the tree can be written");
+        std::fs::write(&path, &bytes).expect("the tree can be written");
     }
     let committed = std::fs::read(&path).unwrap_or_default();
     assert_eq!(committed, bytes, "{name}: run with FASTJOB_GOLDEN=update, and adapt the Java codec");

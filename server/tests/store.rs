@@ -1,6 +1,8 @@
 //! What the sentences of the store mean, on every backend: each case is written once and runs on a fresh database.
 //! What belongs to one database alone, as its file and its lock, is in a module of its own.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where it stopped")]
+
 #[path = "store/apps.rs"]
 mod apps;
 #[path = "store/bundle.rs"]

@@ -467,9 +467,9 @@ fn an_outcome_without_a_kind_is_refused() {
 
 #[test]
 fn a_progress_is_cut_to_its_bounds() {
-    let progress = v1::Progress { key: wire_key(2), percent: 900, note: "é".repeat(1_000) };
+    let progress = v1::Progress { key: wire_key(2), percent: 900, note: "é".repeat(2_000) };
     let (shard, _, percent, note) = session::progress(&progress).expect("it names its attempt");
-    assert_eq!((shard, percent, note.len()), (2, 100, 1_024));
+    assert_eq!((shard, percent, note.chars().count()), (2, 100, 1_024));
 }
 
 #[test]

@@ -14,7 +14,7 @@ pub(super) trait Apps {
     async fn app_create(&self, app: &NewApp) -> Result<Option<App>, StoreError>;
     /// All apps in order of name.
     async fn app_list(&self) -> Result<Vec<App>, StoreError>;
-    /// Writes the administrator's token unless there is one; tells whether it was written.
+    /// Writes the administrator's token unless there ever was one; tells whether it was written.
     async fn admin_token_init(&self, token: &NewToken) -> Result<bool, StoreError>;
     /// Writes a token. An app has at most two that are valid: `false` if it would be the third.
     async fn token_create(&self, token: &NewToken) -> Result<bool, StoreError>;
@@ -34,7 +34,7 @@ pub(super) trait Ownership {
     /// Raises the server's own seq from `seq` to `seq + 1`. `None`: the row is not as expected: this server was
     /// declared dead.
     async fn server_renew(&self, server: ServerId, seq: u64) -> Result<Option<Renewal>, StoreError>;
-    /// Declares a server draining or dead if its seq is still `seq`; tells whether it was.
+    /// Declares a server draining or dead if it is not dead and its seq is still `seq`; tells whether it was.
     async fn server_mark(&self, server: ServerId, seq: u64, state: ServerPhase) -> Result<bool, StoreError>;
     /// All servers, newest first.
     async fn server_list(&self) -> Result<Vec<Server>, StoreError>;
@@ -49,7 +49,8 @@ pub(super) trait Ownership {
         server: ServerId,
         now: Millis,
     ) -> Result<Option<Claimed>, StoreError>;
-    /// Gives a shard up if `server` still holds it at `epoch`.
+    /// Gives a shard up if `server` still holds it at `epoch`. From now on nobody sees its ticks: `outage_from` becomes
+    /// `now` unless it is set.
     async fn shard_release(
         &self,
         shard: ShardKey,

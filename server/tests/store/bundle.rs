@@ -17,16 +17,16 @@ use fastjob_server::store::{
 use parking_lot::Mutex;
 
 /// The instant at which each bundle begins; ids of the bundle rise from it.
-pub const START: Millis = Millis::new(1_800_000_000_000);
+pub(crate) const START: Millis = Millis::new(1_800_000_000_000);
 
 /// A store with one app of two shards, and a server that owns the first.
-pub struct Bundle {
-    pub store: Store,
-    pub clock: Arc<ManualClock>,
-    pub app: App,
-    pub server: ServerId,
-    pub shard: ShardKey,
-    pub epoch: Epoch,
+pub(crate) struct Bundle {
+    pub(crate) store: Store,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) app: App,
+    pub(crate) server: ServerId,
+    pub(crate) shard: ShardKey,
+    pub(crate) epoch: Epoch,
     chance: Mutex<(Chance, i64)>,
     dir: tempfile::TempDir,
 }
@@ -40,7 +40,7 @@ impl Deref for Bundle {
 }
 
 impl Bundle {
-    pub async fn sqlite() -> Self {
+    pub(crate) async fn sqlite() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::at(START));
         let store = open(dir.path().join("fastjob.db"), clock.clone()).await.unwrap();
@@ -56,12 +56,12 @@ impl Bundle {
         bundle
     }
 
-    pub fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.dir.path().join("fastjob.db")
     }
 
     /// The same file opened anew, the old store dropped without a close.
-    pub async fn reopen(self) -> Self {
+    pub(crate) async fn reopen(self) -> Self {
         let (path, clock) = (self.path(), self.clock.clone());
         let Self { store, clock: _, app, server, shard, epoch, chance, dir } = self;
         drop(store);
@@ -70,19 +70,19 @@ impl Bundle {
     }
 
     /// Its directory, without the store that held its file.
-    pub fn into_dir(self) -> tempfile::TempDir {
+    pub(crate) fn into_dir(self) -> tempfile::TempDir {
         self.dir
     }
 
     /// A new id, above all that were given before.
-    pub fn id<Kind>(&self) -> Id<Kind> {
+    pub(crate) fn id<Kind>(&self) -> Id<Kind> {
         let mut guard = self.chance.lock();
         guard.1 += 1;
         let at = START.plus(guard.1);
         Id::new(at, &mut guard.0)
     }
 
-    pub fn new_token(&self, app: Option<fastjob_core::id::AppId>) -> NewToken {
+    pub(crate) fn new_token(&self, app: Option<fastjob_core::id::AppId>) -> NewToken {
         NewToken {
             id: self.id(),
             app,
@@ -93,38 +93,38 @@ impl Bundle {
         }
     }
 
-    pub fn new_app(&self, app: &str, shards: u16) -> NewApp {
+    pub(crate) fn new_app(&self, app: &str, shards: u16) -> NewApp {
         NewApp { name: name(app), shards, token: self.new_token(None), created_at: START }
     }
 
-    pub async fn join(&self) -> ServerId {
+    pub(crate) async fn join(&self) -> ServerId {
         let id = self.id();
         self.server_join(&new_server(id)).await.unwrap();
         id
     }
 
-    pub async fn seen(&self, shard: ShardKey) -> Owned {
+    pub(crate) async fn seen(&self, shard: ShardKey) -> Owned {
         self.owner_list().await.unwrap().into_iter().find(|owned| owned.shard == shard).unwrap()
     }
 
-    pub async fn claim(&self, shard: ShardKey, server: ServerId) -> Claimed {
+    pub(crate) async fn claim(&self, shard: ShardKey, server: ServerId) -> Claimed {
         let seen = self.seen(shard).await;
         self.shard_claim(&seen, server, START).await.unwrap().unwrap()
     }
 
-    pub fn turn<'a>(&self, rows: &'a Rows) -> Turn<'a> {
+    pub(crate) fn turn<'a>(&self, rows: &'a Rows) -> Turn<'a> {
         Turn { shard: self.shard, server: self.server, epoch: self.epoch, rows, at: START }
     }
 
-    pub async fn try_commit(&self, rows: &Rows) -> Result<Vec<TurnEnd>, StoreError> {
+    pub(crate) async fn try_commit(&self, rows: &Rows) -> Result<Vec<TurnEnd>, StoreError> {
         self.turns_commit(&[self.turn(rows)]).await
     }
 
-    pub async fn commit(&self, rows: Rows) {
+    pub(crate) async fn commit(&self, rows: Rows) {
         assert_eq!(self.try_commit(&rows).await.unwrap(), [TurnEnd::Committed]);
     }
 
-    pub fn job(&self, job: &str) -> Job {
+    pub(crate) fn job(&self, job: &str) -> Job {
         Job {
             id: self.id(),
             shard: self.shard,
@@ -141,7 +141,7 @@ impl Bundle {
     }
 
     /// A scheduled run of the tick at `due`.
-    pub fn run(&self, job: &Job, due: Millis) -> Run {
+    pub(crate) fn run(&self, job: &Job, due: Millis) -> Run {
         Run {
             id: self.id(),
             shard: job.shard,
@@ -171,7 +171,7 @@ impl Bundle {
         }
     }
 
-    pub fn assignment(&self) -> Assignment {
+    pub(crate) fn assignment(&self) -> Assignment {
         Assignment {
             token: Token(u64::MAX - 1),
             session: SessionId::from_bytes([3; 16]),
@@ -182,11 +182,11 @@ impl Bundle {
         }
     }
 
-    pub fn started(&self, run: &Run) -> RunStarted {
+    pub(crate) fn started(&self, run: &Run) -> RunStarted {
         RunStarted { run: run.id, attempt: run.attempt + 1, assignment: self.assignment() }
     }
 
-    pub fn attempt(&self, run: &Run, ordinal: u32) -> Attempt {
+    pub(crate) fn attempt(&self, run: &Run, ordinal: u32) -> Attempt {
         let assignment = self.assignment();
         Attempt {
             key: AttemptKey { run: run.id, attempt: ordinal, token: assignment.token },
@@ -199,12 +199,12 @@ impl Bundle {
     }
 }
 
-pub async fn open(path: PathBuf, clock: Arc<ManualClock>) -> Result<Store, StoreError> {
+pub(crate) async fn open(path: PathBuf, clock: Arc<ManualClock>) -> Result<Store, StoreError> {
     let options = StoreOptions { max_connections: 4, clock };
     Store::open(&format!("sqlite:{}", path.display()), options).await
 }
 
-pub fn new_server(id: ServerId) -> NewServer {
+pub(crate) fn new_server(id: ServerId) -> NewServer {
     NewServer {
         id,
         rpc_address: "127.0.0.1:1".into(),
@@ -214,11 +214,11 @@ pub fn new_server(id: ServerId) -> NewServer {
     }
 }
 
-pub fn name(text: &str) -> Name {
+pub(crate) fn name(text: &str) -> Name {
     Name::parse(text).unwrap()
 }
 
-pub fn definition() -> Definition {
+pub(crate) fn definition() -> Definition {
     Definition {
         handler: name("greet"),
         trigger: Trigger::Api,
@@ -230,7 +230,7 @@ pub fn definition() -> Definition {
     }
 }
 
-pub fn ended(run: &Run, how: Ended) -> RunEnded {
+pub(crate) fn ended(run: &Run, how: Ended) -> RunEnded {
     RunEnded {
         run: run.id,
         ended: how,
@@ -244,7 +244,7 @@ pub fn ended(run: &Run, how: Ended) -> RunEnded {
 }
 
 /// The run as these rows leave it.
-pub fn after_start(run: &Run, started: &RunStarted) -> Run {
+pub(crate) fn after_start(run: &Run, started: &RunStarted) -> Run {
     Run {
         state: State::Dispatched,
         attempt: started.attempt,
@@ -254,7 +254,7 @@ pub fn after_start(run: &Run, started: &RunStarted) -> Run {
 }
 
 /// The run as these rows leave it.
-pub fn after_end(run: &Run, ended: &RunEnded) -> Run {
+pub(crate) fn after_end(run: &Run, ended: &RunEnded) -> Run {
     Run {
         state: State::Ended(ended.ended),
         ended_at: Some(ended.ended_at),

@@ -46,6 +46,21 @@ async fn a_database_of_a_newer_program_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
+async fn a_migration_that_fails_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("fastjob.db");
+    let url = format!("sqlite:{}?mode=rwc", path.display());
+    let mut foreign = SqliteConnection::connect(&url).await.unwrap();
+    sqlx::query("CREATE TABLE fastjob_gap (x)").execute(&mut foreign).await.unwrap();
+    let error = open_at(&path).await.unwrap_err();
+    assert!(error.to_string().contains("migration 1 (init)"), "{error}");
+    let tables: Vec<String> =
+        sqlx::query_scalar("SELECT name FROM sqlite_schema").fetch_all(&mut foreign).await.unwrap();
+    assert_eq!(tables, ["fastjob_gap"]);
+    foreign.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_corrupt_row_is_named_by_table_column_and_id() {
     let on = Bundle::sqlite().await;
     let job = on.job("a");

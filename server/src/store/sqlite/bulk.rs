@@ -16,7 +16,7 @@ use crate::store::error::{ErrorKind, StoreError};
 
 /// Rows of one statement, largest first; the last is 1. Times the columns of a run, it stays below SQLite's 32,766
 /// parameters.
-const CHUNKS: [usize; 4] = [256, 64, 8, 1];
+pub(super) const CHUNKS: [usize; 4] = [256, 64, 8, 1];
 
 /// A statement over a list of rows: its text is `head (?, …), (?, …) tail`.
 pub(super) struct Bulk {
@@ -101,9 +101,8 @@ impl Bulk {
         Ok(arguments)
     }
 
-    fn text(&self, rows: usize) -> Arc<str> {
-        static TEXTS: LazyLock<Mutex<HashMap<(&'static str, usize), Arc<str>>>> =
-            LazyLock::new(Mutex::default);
+    pub(super) fn text(&self, rows: usize) -> Arc<str> {
+        static TEXTS: LazyLock<Mutex<Texts>> = LazyLock::new(Mutex::default);
         let mut texts = TEXTS.lock();
         let text = texts.entry((self.head, rows)).or_insert_with(|| {
             let row = format!("({})", vec!["?"; self.columns].join(", "));
@@ -112,6 +111,9 @@ impl Bulk {
         text.clone()
     }
 }
+
+/// Texts by head and number of rows.
+type Texts = HashMap<(&'static str, usize), Arc<str>>;
 
 fn chunk_size(rows: usize) -> usize {
     CHUNKS.into_iter().find(|size| *size <= rows).unwrap_or(1)

@@ -238,11 +238,14 @@ impl LimitsTexts {
     }
 }
 
+// The plus in `id = +v.column1` keeps SQLite from an index of its own on the list, which it would search for each row of
+// the whole table; so it walks the list and searches the table by its key.
+
 const FENCES: Bulk = Bulk {
     what: "fences",
-    head: "SELECT app_id, shard, server_id, epoch FROM fastjob_app_owner WHERE (app_id, shard) IN (VALUES",
+    head: "SELECT owner.app_id, owner.shard, owner.server_id, owner.epoch FROM (VALUES",
     columns: 2,
-    tail: ")",
+    tail: ") AS v CROSS JOIN fastjob_app_owner owner ON owner.app_id = v.column1 AND owner.shard = v.column2",
 };
 
 const RUNS_REMOVED: Bulk = Bulk {
@@ -260,7 +263,7 @@ const JOBS_REVISED: Bulk = Bulk {
                deleted_at = v.column10
            FROM (VALUES",
     columns: 10,
-    tail: ") AS v WHERE fastjob_job.id = v.column1 AND fastjob_job.deleted_at IS NULL",
+    tail: ") AS v WHERE fastjob_job.id = +v.column1 AND fastjob_job.deleted_at IS NULL",
 };
 
 const JOBS_CREATED: Bulk = Bulk {
@@ -285,7 +288,7 @@ const CURSORS: Bulk = Bulk {
     what: "cursors of jobs",
     head: "UPDATE fastjob_job SET next_at = v.column2, chain_seq = v.column3 FROM (VALUES",
     columns: 3,
-    tail: ") AS v WHERE fastjob_job.id = v.column1",
+    tail: ") AS v WHERE fastjob_job.id = +v.column1",
 };
 
 const RUNS_WAITING: Bulk = Bulk {
@@ -316,7 +319,7 @@ const RUNS_STARTED: Bulk = Bulk {
                server_id = v.column6, epoch = v.column7, dispatched_at = v.column8
            FROM (VALUES",
     columns: 8,
-    tail: ") AS v WHERE fastjob_run.id = v.column1 AND fastjob_run.state = 0",
+    tail: ") AS v WHERE fastjob_run.id = +v.column1 AND fastjob_run.state = 0",
 };
 
 const RUNS_CHANGED: Bulk = Bulk {
@@ -329,7 +332,7 @@ const RUNS_CHANGED: Bulk = Bulk {
                epoch = iif(v.column2 = 0, NULL, epoch), dispatched_at = iif(v.column2 = 0, NULL, dispatched_at)
            FROM (VALUES",
     columns: 9,
-    tail: ") AS v WHERE fastjob_run.id = v.column1 AND fastjob_run.ended_at IS NULL",
+    tail: ") AS v WHERE fastjob_run.id = +v.column1 AND fastjob_run.ended_at IS NULL",
 };
 
 const RUNS_COPIED: Bulk = Bulk {
@@ -339,7 +342,7 @@ const RUNS_COPIED: Bulk = Bulk {
                limits = v.column6
            FROM (VALUES",
     columns: 6,
-    tail: ") AS v WHERE fastjob_run.id = v.column1 AND fastjob_run.ended_at IS NULL",
+    tail: ") AS v WHERE fastjob_run.id = +v.column1 AND fastjob_run.ended_at IS NULL",
 };
 
 const RUNS_ENDED: Bulk = Bulk {
@@ -350,7 +353,7 @@ const RUNS_ENDED: Bulk = Bulk {
                error_class = v.column10, error_message = v.column11, error_trace = v.column12
            FROM (VALUES",
     columns: 12,
-    tail: ") AS v WHERE fastjob_run.id = v.column1 AND fastjob_run.ended_at IS NULL",
+    tail: ") AS v WHERE fastjob_run.id = +v.column1 AND fastjob_run.ended_at IS NULL",
 };
 
 const ATTEMPTS: Bulk = Bulk {
@@ -371,7 +374,46 @@ const GAPS: Bulk = Bulk {
 
 const OUTAGES_OVER: Bulk = Bulk {
     what: "ends of outages",
-    head: "UPDATE fastjob_app_owner SET outage_from = NULL WHERE (app_id, shard) IN (VALUES",
+    head: "UPDATE fastjob_app_owner SET outage_from = NULL FROM (VALUES",
     columns: 2,
-    tail: ")",
+    tail: ") AS v WHERE fastjob_app_owner.app_id = +v.column1 AND fastjob_app_owner.shard = +v.column2",
 };
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{AssertSqlSafe, Connection, Row as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn no_statement_of_a_turn_scans_a_table() {
+        let mut database = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        let schema = include_str!("../../../migrations/sqlite/0001_init.sql");
+        sqlx::raw_sql(schema).execute(&mut database).await.unwrap();
+        let searching = [
+            FENCES,
+            RUNS_REMOVED,
+            JOBS_REVISED,
+            CURSORS,
+            RUNS_STARTED,
+            RUNS_CHANGED,
+            RUNS_COPIED,
+            RUNS_ENDED,
+            OUTAGES_OVER,
+        ];
+        for statement in searching {
+            for rows in super::super::bulk::CHUNKS {
+                let sql = format!("EXPLAIN QUERY PLAN {}", statement.text(rows));
+                let plan = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut database).await.unwrap();
+                let steps: Vec<String> = plan.iter().map(|step| step.get("detail")).collect();
+                let scans = |step: &String| step.starts_with("SCAN") && step.contains("fastjob");
+                assert!(!steps.iter().any(scans), "{}: {steps:?}", statement.what);
+                assert!(
+                    steps.iter().any(|step| step.contains("USING PRIMARY KEY")),
+                    "{}: {steps:?}",
+                    statement.what
+                );
+            }
+        }
+    }
+}

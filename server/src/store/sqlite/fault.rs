@@ -24,7 +24,7 @@ fn code_kind(error: &dyn DatabaseError) -> ErrorKind {
         Some(5 | 6 | 7 | 9 | 10 | 13 | 14 | 15) => ErrorKind::Unavailable,
         Some(8) => ErrorKind::ReadOnly,
         Some(11 | 26) => ErrorKind::Corrupt,
-        Some(18 | 19 | 20) => ErrorKind::Data,
+        Some(18..=20) => ErrorKind::Data,
         _ => ErrorKind::Defect,
     }
 }
