@@ -169,3 +169,28 @@ async fn a_server_that_was_frozen_beyond_its_lease_goes_on_without_loss_or_repea
     assert_eq!(seen, expected, "a tick is missing or doubled");
     assert!(rows.iter().all(|row| row["attempt"] == 1), "within the threshold each fires late: {rows:#?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_outcomes_than_fit_a_message_are_all_delivered_after_a_restart() {
+    const RUNS: usize = 100;
+    let mut stage = Stage::open().await;
+    let (_worker, mut gate) = stage.held_by("work", |builder| builder.slots(RUNS as u32)).await;
+    stage.put(Job::named("heavy").handler("work").overlap(Overlap::AllowAll)).await;
+    let triggers = (0..RUNS).map(|_| Trigger::of("heavy")).collect();
+    stage.client.trigger_all(triggers).await.expect("all are taken");
+    let mut held = Vec::new();
+    while held.len() < RUNS {
+        held.push(gate.entered().await);
+    }
+    stage.server.kill().expect("it runs");
+    let full = "x".repeat(65_536);
+    let runs: Vec<_> = held.iter().map(|visit| visit.ctx.run_id()).collect();
+    held.into_iter().for_each(|visit| visit.succeed(&full));
+    stage.server.start().expect("it starts again");
+    for run in runs {
+        let run = stage.ended(run).await;
+        assert_eq!((end(&run), run.attempt), ((RunState::Succeeded, ""), 1));
+        assert_eq!(run.result.expect("it has a result").data.len(), full.len());
+    }
+    assert!(gate.has_entered().is_none(), "one was executed twice");
+}
