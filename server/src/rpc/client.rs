@@ -128,8 +128,10 @@ impl Client for ClientDoor {
             self.api.run_get(&by, which).await.map_err(refused)?;
         let (percent, note) = progress
             .map_or((None, String::new()), |(percent, note)| (Some(u32::from(percent)), note.to_string()));
+        let mut attempts = run::attempts(&found, &attempts);
+        Room::of_reply().attempts(&mut attempts);
         answer(v1::Run {
-            attempts: run::attempts(&found, &attempts),
+            attempts,
             progress_percent: percent,
             progress_note: note,
             ..run::run(&found, &by.app().name)
@@ -212,6 +214,11 @@ impl Room {
             self.keep(&mut run.error);
         }
         result
+    }
+
+    /// The errors of the newest attempts say most.
+    fn attempts(&mut self, oldest_first: &mut [v1::Attempt]) {
+        oldest_first.iter_mut().rev().for_each(|attempt| self.keep(&mut attempt.error));
     }
 
     fn keep(&mut self, part: &mut Option<impl prost::Message>) {

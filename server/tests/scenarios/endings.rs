@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fastjob_core::client::{Backoff, ErrorKind, Job, RunState, Trigger};
+use fastjob_core::domain::Failure;
 use fastjob_core::protocol::v1;
 use fastjob_core::worker::{CancelReason, Context, HandlerError};
 
@@ -224,4 +225,31 @@ async fn a_finished_run_may_be_made_again_and_names_its_origin() {
     visit.succeed("done");
     assert_eq!(end(&stage.ended(again.id).await), (RunState::Succeeded, ""));
     assert_eq!(end(&stage.run(run).await), (RunState::Failed, "error"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_whose_attempts_left_more_words_than_a_message_holds_can_still_be_seen() {
+    const RETRIES: u32 = 300;
+    let stage = Stage::open().await;
+    let _worker = stage
+        .worker(|builder| {
+            builder.handler("wordy", async |ctx: Context| {
+                let words =
+                    Failure::new("Wordy", &format!("attempt {}", ctx.attempt()), &"x".repeat(16 * 1024));
+                Err::<(), _>(HandlerError::from(words))
+            })
+        })
+        .await;
+    let none = Duration::ZERO;
+    stage
+        .put(Job::named("wordy").handler("wordy").retries(RETRIES).backoff(Backoff::Fixed, none, none))
+        .await;
+    let run = stage.fire("wordy").await;
+    let run = stage.ended(run).await;
+    assert_eq!((end(&run), run.attempt), ((RunState::Failed, "error"), RETRIES + 1));
+    let attempts = &run.message().attempts;
+    assert_eq!(attempts.len(), RETRIES as usize + 1, "each attempt is kept");
+    let last = attempts.last().and_then(|attempt| attempt.error.clone()).expect("it has an error");
+    assert_eq!((last.message, last.trace.len()), (format!("attempt {}", RETRIES + 1), 16 * 1024));
+    assert_eq!(stage.one(&["run", "get", &run.id.to_string()])["attempt"], RETRIES + 1);
 }
