@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fastjob_core::client::{Job, RunState};
 use fastjob_core::worker::HandlerError;
+use rustix::process::Signal;
 use tokio::task::JoinSet;
 
 use super::stage::{Stage, end, outcomes, patiently, until};
@@ -112,4 +113,29 @@ async fn a_stopped_worker_cancels_what_does_not_end_within_its_grace_and_reports
     let run = stage.ended(run).await;
     assert_eq!(end(&run), (RunState::Failed, "error"));
     assert_eq!(outcomes(&run), ["failed", "failed"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_worker_loses_its_run_to_another_one_and_comes_back_with_free_hands() {
+    let stage = Stage::open().await;
+    let frozen = WorkerProcess::start(&stage.server, "work");
+    stage.put(Job::named("borne").handler("work").worker_lost_after(LOST_AFTER)).await;
+    let run = stage.fire("borne").await;
+    assert_eq!(frozen.entered(), run.to_string());
+    let (worker, mut gate) = stage.held("work").await;
+    frozen.signal(Signal::STOP);
+    let visit = gate.entered().await;
+    assert_eq!((visit.ctx.run_id(), visit.ctx.attempt()), (run, 2));
+    frozen.signal(Signal::CONT);
+    until("the thawed worker is back", async || {
+        let workers = stage.client.worker_list().await.expect("the app is known");
+        (workers.len() == 2 && workers.iter().all(|worker| worker.connected)).then_some(())
+    })
+    .await;
+    visit.succeed("carried on");
+    let run = stage.ended(run).await;
+    assert_eq!((end(&run), outcomes(&run)), ((RunState::Succeeded, ""), vec!["lost", "succeeded"]));
+    worker.stop(Duration::ZERO).await.expect("it ends in order");
+    let next = stage.fire("borne").await;
+    assert_eq!(frozen.entered(), next.to_string(), "the thawed worker takes runs again");
 }

@@ -54,6 +54,12 @@ impl WorkerProcess {
         self.says(ENTERED)
     }
 
+    /// SIGSTOP or SIGCONT.
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).expect("it is ours");
+    }
+
     /// SIGKILL.
     pub(crate) fn kill(mut self) {
         self.end();
