@@ -1,6 +1,7 @@
 //! A server that cannot start says why and what to do, at once, and touches nothing.
 
-use std::net::TcpListener;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -184,4 +185,32 @@ fn a_first_start_without_a_file_for_the_administrators_token_is_refused() {
     let (code, said) = refused(command);
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("--admin-token-file"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn junk_on_its_ports_disturbs_no_one() {
+    let stage = Stage::open().await;
+    let (_worker, mut gate) = stage.held("work").await;
+    stage.put(Job::named("job").handler("work")).await;
+    let run = stage.fire("job").await;
+    let visit = gate.entered().await;
+    let http = stage.one(&["server", "list"])["http_address"].as_str().expect("an address").to_owned();
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice();
+    let frame = [preface, &[0xff; 4_096]].concat();
+    let headers = [b"GET / HTTP/1.1\r\n".as_slice(), &b"a: b\r\n".repeat(100_000)].concat();
+    for address in [&stage.server.rpc, &http] {
+        for junk in [&b"\0\xff\x16\x03\x01"[..], b"GET / HTTP/1.1\r\n\r\n", &frame, &headers] {
+            let mut stream = TcpStream::connect(address).expect("it listens");
+            // It may hang up while it is being told.
+            let _ = stream.write_all(junk);
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+            let mut answer = Vec::new();
+            let _ = stream.read_to_end(&mut answer);
+        }
+    }
+    assert!(!visit.ctx.is_cancelled());
+    visit.succeed("undisturbed");
+    let run = stage.ended(run).await;
+    assert_eq!((end(&run), run.attempt), ((RunState::Succeeded, ""), 1));
+    assert_eq!(stage.shown(&["worker", "list"])[0]["connected"], true);
 }

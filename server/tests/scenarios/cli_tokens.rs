@@ -37,9 +37,9 @@ async fn a_token_of_one_app_is_not_one_of_another_nor_the_administrators() {
     let apps = stage.shown(&["app", "list", "--app", "other"]);
     assert_eq!(apps.iter().map(|app| text(&app["name"])).collect::<Vec<_>>(), ["other"]);
     assert_eq!(stage.cli(&["job", "list", "--app", "other"]).code, 0);
-    let (worker, token) = (Worker::builder(&client_of(&stage.server, "demo", &stage.server.token).await), 6);
-    let refused = worker.handler("work", async |_: Context| Ok("stolen")).start().await;
-    assert_eq!(refused.expect_err("it is another app's token").kind, ErrorKind::NotPermitted, "{token}");
+    let thief = client_of(&stage.server, "demo", &stage.server.token).await;
+    let refused = Worker::builder(&thief).handler("work", async |_: Context| Ok("stolen")).start().await;
+    assert_eq!(refused.expect_err("it is another app's token").kind, ErrorKind::NotPermitted);
     assert_eq!(stage.client.job_list("", 0).await.expect("the app is known").len(), 1);
 }
 
