@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What must hold besides the tests: format, lints, no drift of generated files, purity of core.
+# What must hold besides the tests: format, lints, no drift of the C header.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+scripts/setup.sh rust
 cargo fmt --check
-cargo clippy --workspace --all-targets -- -D warnings
-FASTJOB_HEADER=check cargo check -q -p fastjob-ffi
+FASTJOB_HEADER=check cargo clippy --workspace --all-targets -- -D warnings

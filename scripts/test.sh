@@ -2,38 +2,44 @@
 # Every test of every language; one line per suite and the total at the end.
 set -uo pipefail
 cd "$(dirname "$0")/.."
-scripts/setup.sh rust c java maven valgrind python || exit 1
+scripts/setup.sh rust c java maven valgrind || exit 1
 
-results=()
-passed_all=0
-failed_all=0
-# Runs a suite: shows its output, and counts what its runner says: cargo test's "N passed; M failed", or "N passed, M failed".
-suite() {
-  local name=$1 log status passed failed
-  shift
-  log=$(mktemp)
-  printf '== %s\n' "$name"
-  "$@" 2>&1 | tee "$log"
-  status=${PIPESTATUS[0]}
-  read -r passed failed < <(sed -nE 's/.*[^0-9]([0-9]+) passed[;,] ([0-9]+) failed.*/\1 \2/p' "$log" |
-    awk '{ p += $1; f += $2 } END { print p + 0, f + 0 }')
-  rm -f "$log"
-  if [ "$status" -ne 0 ] && [ "$failed" -eq 0 ]; then failed=1; fi
-  if [ "$status" -eq 0 ] && [ "$passed" -eq 0 ]; then failed=1; fi
-  passed_all=$((passed_all + passed))
-  failed_all=$((failed_all + failed))
-  results+=("$(printf '%-28s %5d passed, %d failed' "$name" "$passed" "$failed")")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+: >"$work/results"
+
+# Writes "name<TAB>passed<TAB>failed" for what the log of a suite says. Cargo's log has a suite for each target.
+count() { # name log status
+  awk -v name="$1" -v status="$3" '
+    /^ +Running / { target = $2 == "unittests" ? $4 " unit tests" : $2
+                    gsub(/^\(?target\/[a-z]+\/deps\/|-[0-9a-f]+\)$/, "", target) }
+    /^ +Doc-tests / { target = $2 " documentation" }
+    match($0, /[0-9]+ passed[;,] [0-9]+ failed/) {
+      split(substr($0, RSTART, RLENGTH), part, " ")
+      key = target == "" ? name : name ": " target
+      if (!(key in passed)) order[++suites] = key
+      passed[key] += part[1]; failed[key] += part[3]; all += part[1]; bad += part[3]
+    }
+    END {
+      for (i = 1; i <= suites; i++) printf "%s\t%d\t%d\n", order[i], passed[order[i]], failed[order[i]]
+      if ((status != 0 && bad == 0) || all == 0) printf "%s (ended with status %d)\t0\t1\n", name, status
+    }' "$2" >>"$work/results"
 }
 
-suite "build" bash -c 'cargo build --workspace --all-targets --quiet && echo ": 1 passed, 0 failed"'
-suite "rust" cargo test --workspace --quiet
-if [ -x ffi/tests/run.sh ]; then suite "c" ffi/tests/run.sh; fi
-if [ -f java-client/build.gradle ]; then
-  suite "java" scripts/gradle.sh -q check
-  suite "java consumers" java-client/consumers/test.sh
-fi
+suite() { # name command...
+  local name=$1 status
+  shift
+  printf '== %s\n' "$name"
+  "$@" 2>&1 | tee "$work/log"
+  status=${PIPESTATUS[0]}
+  count "$name" "$work/log" "$status"
+}
+
+suite "rust" cargo test --workspace --no-fail-fast
+suite "java" scripts/gradle.sh -q check
+suite "java consumers" java-client/consumers/test.sh
 
 printf '\n'
-printf '%s\n' "${results[@]}"
-printf 'total: %d passed, %d failed\n' "$passed_all" "$failed_all"
-[ "$failed_all" -eq 0 ]
+awk -F '\t' '
+  $2 + $3 > 0 { printf "%-44s %5d passed, %d failed\n", $1, $2, $3; passed += $2; failed += $3 }
+  END { printf "total: %d passed, %d failed\n", passed, failed; exit failed > 0 }' "$work/results"

@@ -63,7 +63,7 @@ impl Client {
         call: impl Fn(ClientClient<Channel>, Request<Q>) -> F,
     ) -> Result<A, Error>
     where
-        Q: Clone,
+        Q: Clone + prost::Message,
         F: Future<Output = Result<Response<A>, Status>>,
     {
         self.ask_for(again, Duration::ZERO, request, call).await
@@ -78,9 +78,10 @@ impl Client {
         call: impl Fn(ClientClient<Channel>, Request<Q>) -> F,
     ) -> Result<A, Error>
     where
-        Q: Clone,
+        Q: Clone + prost::Message,
         F: Future<Output = Result<Response<A>, Status>>,
     {
+        must_fit(request.encoded_len())?;
         let (call, request) = (&call, &request);
         self.again(again, longer, |left| async move {
             let channel = self.owner().await?;
@@ -98,9 +99,10 @@ impl Client {
         call: impl Fn(AdminClient<Channel>, Request<Q>) -> F,
     ) -> Result<A, Error>
     where
-        Q: Clone,
+        Q: Clone + prost::Message,
         F: Future<Output = Result<Response<A>, Status>>,
     {
+        must_fit(request.encoded_len())?;
         let (call, request) = (&call, &request);
         self.again(again, Duration::ZERO, |left| async move {
             let client = AdminClient::new(self.any_server()?).max_decoding_message_size(MAX_MESSAGE_BYTES);
@@ -237,6 +239,16 @@ impl Error {
             ErrorKind::Unauthenticated | ErrorKind::NotPermitted | ErrorKind::Invalid | ErrorKind::NotFound
         )
     }
+}
+
+/// A server reads no larger message: it would refuse it in words of its transport.
+pub(super) fn must_fit(bytes: usize) -> Result<(), Error> {
+    if bytes <= MAX_MESSAGE_BYTES {
+        return Ok(());
+    }
+    let message = format!("the call has {bytes} bytes, and a message holds {MAX_MESSAGE_BYTES}");
+    Err(Error::invalid("message_too_large", "", message)
+        .with_remedy("give fewer jobs or triggers in one call, or smaller parameters"))
 }
 
 fn pick(addresses: &[String], drawn: u64) -> Option<&str> {

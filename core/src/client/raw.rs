@@ -7,7 +7,7 @@ use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::http::uri::PathAndQuery;
 
-use super::call::{Again, MAX_MESSAGE_BYTES};
+use super::call::{Again, MAX_MESSAGE_BYTES, must_fit};
 use super::{Client, Error, ErrorKind};
 
 impl Client {
@@ -25,6 +25,7 @@ impl Client {
                 format!("{method:?} is not the name of a method"),
             ));
         }
+        must_fit(request.len())?;
         let path = PathAndQuery::try_from(format!("/fastjob.v1.Client/{method}")).map_err(|_| {
             Error::invalid("bad_method", "method", format!("{method:?} is not the name of a method"))
         })?;

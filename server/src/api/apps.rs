@@ -12,7 +12,7 @@ use crate::cluster::directory::Owner;
 use crate::store::{App, NewApp, NewToken};
 
 /// The most shards of an app.
-pub const MAX_SHARDS: u32 = 256;
+pub const MAX_SHARDS: i64 = 256;
 
 /// An app and who owns its shards.
 #[derive(Clone, PartialEq, Debug)]
@@ -29,7 +29,7 @@ impl Api {
     /// # Errors
     /// `Conflict` if the name is taken.
     pub async fn app_create(&self, _: Admin, name: Name, shards: u32) -> Result<(App, Secret), Refusal> {
-        let shards = field::limit("shards", shards, 1, MAX_SHARDS)?;
+        let shards = if shards == 0 { 1 } else { field::number("shards", shards.into(), 1..=MAX_SHARDS)? };
         let now = self.now();
         let secret = Secret::new();
         let token = NewToken {
@@ -40,7 +40,7 @@ impl Api {
             created_at: now,
             expires_at: None,
         };
-        let shards = u16::try_from(shards).expect("at most 256");
+        let shards = u16::try_from(shards).expect("it is at most 256");
         let new = NewApp { name, shards, token, created_at: now };
         let created = self.0.store.app_create(&new).await.map_err(store_failed)?;
         let app = created.ok_or_else(|| {

@@ -165,3 +165,38 @@ async fn a_client_with_impossible_options_says_which() {
         assert!(!error.remedy.is_empty());
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_too_large_for_a_message_is_refused_whole_with_a_remedy() {
+    let stage = Stage::open().await;
+    let full = "x".repeat(65_536);
+    let jobs = (0..70).map(|n| Job::named(format!("job-{n}")).handler("work").params_text(&full)).collect();
+    let put = stage.client.job_put_all(jobs).await.expect_err("70 times 64 KiB are over 4 MiB");
+    assert_eq!((put.kind, &*put.code), (ErrorKind::Invalid, "message_too_large"), "{put:?}");
+    assert!(put.remedy.contains("fewer"), "{put:?}");
+    assert!(stage.client.job_list("", 0).await.expect("it answers").is_empty(), "some were stored");
+    stage.put(Job::named("job").handler("work")).await;
+    let triggers = (0..70).map(|_| Trigger::of("job").params_text(&full)).collect();
+    let fired = stage.client.trigger_all(triggers).await.expect_err("70 times 64 KiB are over 4 MiB");
+    assert_eq!((fired.kind, &*fired.code), (ErrorKind::Invalid, "message_too_large"), "{fired:?}");
+    let raw = stage.client.call_raw("JobGet", vec![0; 5 << 20].into(), Duration::from_secs(10)).await;
+    assert_eq!(raw.expect_err("5 MiB are over 4 MiB").code, "message_too_large");
+    assert!(stage.shown(&["run", "list"]).is_empty(), "some were fired");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_app_that_cannot_be_is_refused_by_field() {
+    let stage = Stage::open().await;
+    let long = "n".repeat(129);
+    for (arguments, words) in [
+        (["app", "create", "", "--shards", "1"], ["name: is empty", "give 1 to 128 characters"]),
+        (["app", "create", &long, "--shards", "1"], ["name: has 129 characters", "at most 128"]),
+        (["app", "create", "a\u{1b}b", "--shards", "1"], ["name: has a control character", "remove it"]),
+        (["app", "create", "wide", "--shards", "257"], ["shards: is 257", "give 1 to 256"]),
+    ] {
+        let said = stage.cli(&arguments);
+        assert_eq!(said.code, 2, "{said:?}");
+        assert!(words.iter().all(|word| said.err.contains(word)), "{said:?}");
+    }
+    assert_eq!(stage.shown(&["app", "list"]).len(), 1);
+}

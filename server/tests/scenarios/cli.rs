@@ -1,6 +1,7 @@
 //! Every verb of the command line, its shapes and its exit codes.
 
 use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
 
 use fastjob_core::client::Job;
 use fastjob_core::worker::HandlerError;
@@ -221,6 +222,61 @@ async fn what_stands_in_the_directory_is_enough_to_connect_and_flags_come_first(
     assert!(table.contains("NAME") && table.contains("here"), "{table}");
     super::harness::terminate(&dev.0);
     assert!(dev.0.wait().expect("it ends").success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn runs_are_followed_as_they_end() {
+    let stage = Stage::open().await;
+    let (_worker, mut gate) = stage.held("work").await;
+    stage.put(Job::named("before").handler("work")).await;
+    let before = stage.fire("before").await;
+    gate.pass(1).await;
+    stage.ended(before).await;
+    stage.put(Job::named("each").handler("work").cron("* * * * * ?")).await;
+    let mut follow = stage.server.command(&["run", "list", "--follow", "--count", "2"]);
+    let mut following = tokio::task::JoinSet::new();
+    following.spawn_blocking(move || follow.output().expect("fastjob can be started"));
+    let output = loop {
+        tokio::select! {
+            output = following.join_next() => break output.expect("it follows").expect("no panic"),
+            visit = gate.entered() => visit.succeed("done"),
+        }
+    };
+    assert!(output.status.success(), "{output:?}");
+    let lines = super::harness::json_lines(&output.stdout).expect("JSON lines");
+    assert_eq!(lines.len(), 2);
+    assert!(lines.iter().all(|line| line["job"] == "each" && line["state"] == "succeeded"), "{lines:?}");
+    lines.iter().for_each(|line| has_keys(line, RUN));
+    assert!(lines[0]["ended_at"].as_str() <= lines[1]["ended_at"].as_str());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_http_listener_tells_health_readiness_and_what_was_run() {
+    let stage = Stage::open().await;
+    let (_worker, mut gate) = stage.held("work").await;
+    stage.put(Job::named("counted").handler("work")).await;
+    let run = stage.fire("counted").await;
+    gate.pass(1).await;
+    stage.ended(run).await;
+    let address = text(&stage.one(&["server", "list"])["http_address"]);
+    let get = |path: &str| {
+        let mut stream = std::net::TcpStream::connect(&address).expect("it listens");
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")
+            .expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        answer
+    };
+    for path in ["/healthz", "/readyz"] {
+        assert!(get(path).starts_with("HTTP/1.1 200"), "{}", get(path));
+    }
+    assert!(get("/nothing").starts_with("HTTP/1.1 404"), "{}", get("/nothing"));
+    let metrics = get("/metrics");
+    for line in
+        ["fastjob_runs_ended_total{app=\"demo\"", "fastjob_shards_owned 1", "fastjob_sessions_connected 1"]
+    {
+        assert!(metrics.contains(line), "no {line} in {metrics}");
+    }
 }
 
 /// A process that ends with its test.

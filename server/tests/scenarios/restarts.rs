@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use fastjob_core::client::{Job, Overlap, RunState, Trigger};
+use fastjob_core::clock::{Clock, SystemClock};
 
-use super::stage::{Stage, end, outcomes, until};
+use super::stage::{Stage, at, end, outcomes, patiently, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_running_attempt_survives_the_kill_of_its_server_as_one_execution() {
@@ -112,4 +113,84 @@ async fn a_definition_put_again_after_a_restart_is_unchanged() {
     stage.server.start().expect("it starts again");
     let put = stage.client.job_put(job()).await.expect("it is taken");
     assert_eq!((put.change, put.revision), (Change::Unchanged, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wait_for_a_run_outlives_the_restart_of_its_server() {
+    let mut stage = Stage::open().await;
+    let (_worker, mut gate) = stage.held("work").await;
+    stage.put(Job::named("awaited").handler("work")).await;
+    let run = stage.fire("awaited").await.to_string();
+    let visit = gate.entered().await;
+    let mut waits = stage.server.command(&["run", "wait", &run]);
+    let waits = waits.stdout(std::process::Stdio::piped()).spawn().expect("fastjob can be started");
+    let client = stage.client.clone();
+    let id = visit.ctx.run_id();
+    let mut waiting = tokio::task::JoinSet::new();
+    waiting.spawn(async move { client.run_wait(id, None).await });
+    stage.server.kill().expect("it runs");
+    stage.server.start().expect("it starts again");
+    visit.succeed("at last");
+    let answer = patiently("the client's answer", waiting.join_next()).await.expect("it waits");
+    let answer = answer.expect("no panic").expect("it is answered by the second server");
+    assert_eq!(end(&answer), (RunState::Succeeded, ""));
+    let output = waits.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_was_frozen_beyond_its_lease_goes_on_without_loss_or_repeat() {
+    let lease = [("FASTJOB_CLUSTER__LEASE_MS", "1500"), ("FASTJOB_CLUSTER__RENEW_MS", "400")];
+    let stage = Stage::with(&lease).await;
+    let (_worker, mut gate) = stage.held("work").await;
+    let (_ticker, mut ticks) = stage.held("tick").await;
+    stage.put(Job::named("held").handler("work")).await;
+    stage.put(Job::named("ticking").handler("tick").cron("* * * * * ?").overlap(Overlap::AllowAll)).await;
+    let run = stage.fire("held").await;
+    let visit = gate.entered().await;
+    ticks.pass(1).await;
+    let dev = std::fs::read(stage.server.place.join("data/dev.json")).expect("it is written");
+    let pid = serde_json::from_slice::<serde_json::Value>(&dev).expect("it is JSON")["pid"].as_i64();
+    let pid = pid.and_then(|pid| rustix::process::Pid::from_raw(i32::try_from(pid).ok()?)).expect("a pid");
+    rustix::process::kill_process(pid, rustix::process::Signal::STOP).expect("it is ours");
+    // Twice the lease.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    rustix::process::kill_process(pid, rustix::process::Signal::CONT).expect("it is ours");
+    let frozen_until = SystemClock.now();
+    while ticks.pass(1).await[0].tick() <= Some(frozen_until) {}
+    visit.succeed("thawed");
+    let run = stage.ended(run).await;
+    assert_eq!((end(&run), outcomes(&run)), ((RunState::Succeeded, ""), vec!["succeeded"]));
+    let newest = ticks.pass(1).await[0].tick().expect("a schedule fired it").get();
+    let mut rows = stage.ledger("ticking");
+    rows.retain(|row| at(&row["tick"]) <= newest);
+    let seen: Vec<i64> = rows.iter().map(|row| at(&row["tick"])).collect();
+    let expected: Vec<i64> = (seen[0]..=newest).step_by(1_000).collect();
+    assert_eq!(seen, expected, "a tick is missing or doubled");
+    assert!(rows.iter().all(|row| row["attempt"] == 1), "within the threshold each fires late: {rows:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_outcomes_than_fit_a_message_are_all_delivered_after_a_restart() {
+    const RUNS: usize = 100;
+    let mut stage = Stage::open().await;
+    let (_worker, mut gate) = stage.held_by("work", |builder| builder.slots(RUNS as u32)).await;
+    stage.put(Job::named("heavy").handler("work").overlap(Overlap::AllowAll)).await;
+    let triggers = (0..RUNS).map(|_| Trigger::of("heavy")).collect();
+    stage.client.trigger_all(triggers).await.expect("all are taken");
+    let mut held = Vec::new();
+    while held.len() < RUNS {
+        held.push(gate.entered().await);
+    }
+    stage.server.kill().expect("it runs");
+    let full = "x".repeat(65_536);
+    let runs: Vec<_> = held.iter().map(|visit| visit.ctx.run_id()).collect();
+    held.into_iter().for_each(|visit| visit.succeed(&full));
+    stage.server.start().expect("it starts again");
+    for run in runs {
+        let run = stage.ended(run).await;
+        assert_eq!((end(&run), run.attempt), ((RunState::Succeeded, ""), 1));
+        assert_eq!(run.result.expect("it has a result").data.len(), full.len());
+    }
+    assert!(gate.has_entered().is_none(), "one was executed twice");
 }
