@@ -22,7 +22,7 @@ const PROBE_EVERY: Duration = Duration::from_millis(100);
 /// Time before the count begins: jobs are stored, ticks planned.
 pub(crate) const WARM_UP: Duration = Duration::from_secs(3);
 /// Time after it: the last ticks reach their handlers.
-const SETTLE: Duration = Duration::from_secs(1);
+pub(crate) const SETTLE: Duration = Duration::from_secs(1);
 
 /// How much is measured.
 #[derive(Args)]

@@ -9,7 +9,7 @@ use fastjob_core::client::{Client, Job, Options as ClientOptions, Overlap};
 use fastjob_core::clock::{Clock, SystemClock};
 
 use crate::figures::{Figure, percentile, ratios};
-use crate::lateness::{WARM_UP, put_jobs};
+use crate::lateness::{SETTLE, WARM_UP, put_jobs};
 use crate::report::Report;
 use crate::server::{APP, Server};
 use crate::tally::{Language, Tally};
@@ -102,8 +102,10 @@ async fn measure(options: &Options, apps: u32, cost: &mut Cost) -> anyhow::Resul
     tokio::time::sleep(Duration::from_secs(options.seconds)).await;
     let (server_used, tally_used) = (server.used()? - server_used, tally.used()? - tally_used);
     let commits = server.metric("fastjob_commit_duration_seconds_count").await? - commits;
-    let seconds = (SystemClock.elapsed() - started).as_secs_f64();
-    let late = tally.stop().await?.late_ms(from, now_us());
+    let (to, seconds) = (now_us(), (SystemClock.elapsed() - started).as_secs_f64());
+    // The last ticks may still be on their way.
+    tokio::time::sleep(SETTLE).await;
+    let late = tally.stop().await?.late_ms(from, to);
     server.stop().await?;
     // Ticks come evenly: those of the time measured are the jobs times its seconds.
     let executions = f64::from(options.jobs) * seconds;

@@ -6,12 +6,14 @@ pub(crate) mod rows;
 pub(crate) mod stream;
 pub(crate) mod worker;
 
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use clap::Args;
+use fastjob_core::clock::{Clock, SystemClock};
 use serde_json::{Value, json};
 
-use crate::figures::Figure;
+use crate::figures::{Figure, percentile};
 use crate::machine;
 use crate::report::Report;
 use pipeline::{Shape, Taken};
@@ -72,6 +74,8 @@ const LINES: [Line; 6] = [
     },
 ];
 
+/// Writes to the disk of one look at it.
+const SYNCS: usize = 100;
 /// Bytes of a run's parameters, as in `throughput`.
 pub(crate) const PARAMS: usize = 100;
 
@@ -79,7 +83,9 @@ pub(crate) const PARAMS: usize = 100;
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let runs = options.thousands as usize * 1_000;
     let mut taken: Vec<Vec<Taken>> = LINES.iter().map(|_| Vec::new()).collect();
+    let mut syncs = Vec::new();
     for round in 1..=options.rounds {
+        syncs.push(sync_ms()?);
         for (line, taken) in LINES.iter().zip(&mut taken) {
             let shape = Shape { writes: line.writes, batch: line.batch, runs, params: PARAMS };
             let one = measured(line.stream, shape).await?;
@@ -87,7 +93,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
             taken.push(one);
         }
     }
-    let mut figures: Vec<Figure> = Vec::new();
+    let mut figures = vec![Figure::new("fdatasync of 4 KiB, median", "ms", syncs).beside("0.13")];
     for (line, taken) in LINES.iter().zip(&taken) {
         let rates = taken.iter().map(Taken::rate).collect();
         figures.push(Figure::new(line.name, "runs/s", rates).beside(line.beside));
@@ -100,6 +106,20 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     settings["params_bytes"] = PARAMS.into();
     let about = "a run's rows written and its frames sent, by a program that does nothing else".to_owned();
     Report { name: "floor".to_owned(), about, settings, figures }.publish(&options.results)
+}
+
+/// Milliseconds that the disk takes to keep 4 KiB: the median of [`SYNCS`].
+fn sync_ms() -> anyhow::Result<f64> {
+    let file = tempfile::tempfile()?;
+    let mut taken = Vec::with_capacity(SYNCS);
+    for page in 0..SYNCS as u64 {
+        file.write_all_at(&[b'x'; 4_096], page * 4_096)?;
+        let started = SystemClock.elapsed();
+        file.sync_data()?;
+        taken.push((SystemClock.elapsed() - started).as_secs_f64() * 1_000.0);
+    }
+    taken.sort_by(f64::total_cmp);
+    Ok(percentile(&taken, 50.0))
 }
 
 /// One measurement, in a directory of its own on the file system of the temporary directory.
