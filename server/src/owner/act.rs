@@ -4,18 +4,18 @@ use std::collections::HashMap;
 
 use fastjob_core::clock::Millis;
 use fastjob_core::domain::State;
-use fastjob_core::shard::{Frame, Message, Plan, StreamId};
+use fastjob_core::shard::{Frame, Message, Plan, Rows, StreamId};
 
 use super::Owner;
 use crate::failpoint::failpoint;
 use crate::metrics::{self, OpenRuns};
 
 impl Owner {
-    pub(super) fn act(&mut self, plan: Plan, now: Millis) {
+    pub(super) fn act(&mut self, plan: Plan, rows: &Rows, now: Millis) {
         if plan.frames.iter().any(|(_, frame)| matches!(frame, Frame::Ack { .. })) {
             failpoint("before_acknowledgement");
         }
-        self.count(&plan);
+        self.count(&plan, rows);
         let sent = plan.frames.iter().any(|(_, frame)| matches!(frame, Frame::Dispatch(_)));
         self.send(plan.frames, now);
         if sent {
@@ -27,7 +27,7 @@ impl Owner {
         self.shared.waiters.ended(&plan.ended);
     }
 
-    fn count(&self, plan: &Plan) {
+    fn count(&self, plan: &Plan, rows: &Rows) {
         for (_, frame) in &plan.frames {
             if let Frame::Dispatch(dispatch) = frame
                 && dispatch.key.attempt == 1
@@ -35,11 +35,11 @@ impl Owner {
                 metrics::run_dispatched(&self.app, dispatch.dispatched_at.since(dispatch.due));
             }
         }
-        for run in &plan.rows.runs_created {
+        for run in &rows.runs_created {
             metrics::runs_created(&self.app, run.source.as_str(), 1);
         }
-        let at_once = plan.rows.runs_created.iter().map(|run| run.state);
-        for state in plan.rows.runs_ended.iter().map(|run| State::Ended(run.ended)).chain(at_once) {
+        let at_once = rows.runs_created.iter().map(|run| run.state);
+        for state in rows.runs_ended.iter().map(|run| State::Ended(run.ended)).chain(at_once) {
             if let State::Ended(ended) = state {
                 metrics::run_ended(&self.app, state.as_str(), ended.reason());
             }

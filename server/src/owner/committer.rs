@@ -1,6 +1,8 @@
 //! Joins the turns that several shards have waiting into one transaction, so that a thousand shards with one run each
 //! cost about what one shard with a thousand runs costs.
 
+use std::sync::Arc;
+
 use fastjob_core::clock::{Clock, Millis};
 use fastjob_core::id::{Epoch, ServerId, ShardKey};
 use fastjob_core::shard::Rows;
@@ -38,8 +40,8 @@ pub struct Commit {
     pub shard: ShardKey,
     /// At which epoch.
     pub epoch: Epoch,
-    /// What it writes.
-    pub rows: Rows,
+    /// What it writes; its owner counts them afterwards.
+    pub rows: Arc<Rows>,
     /// When it was decided.
     pub at: Millis,
 }

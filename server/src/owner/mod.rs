@@ -14,7 +14,7 @@ use std::sync::Arc;
 use fastjob_core::clock::{Clock, Millis};
 use fastjob_core::domain::{Refusal, RefusalKind};
 use fastjob_core::id::Epoch;
-use fastjob_core::shard::{Frame, Message, Plan, Reply, Settings, Shard, StreamId, Ticket};
+use fastjob_core::shard::{Frame, Message, Reply, Rows, Settings, Shard, StreamId, Ticket};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -135,10 +135,11 @@ impl Owner {
                 return Turn::Done;
             }
         };
-        let plan = self.shard.decide(batch.clone(), facts, now);
-        match self.commit(&plan, now).await {
+        let mut plan = self.shard.decide(batch.clone(), facts, now);
+        let rows = Arc::new(std::mem::take(&mut plan.rows));
+        match self.commit(&rows, now).await {
             Ok(()) if self.shared.trust.holds() => {
-                self.act(plan, now);
+                self.act(plan, &rows, now);
                 metrics::turn(self.shared.time.elapsed() - started);
                 Turn::Done
             }
@@ -157,19 +158,19 @@ impl Owner {
         }
     }
 
-    async fn commit(&mut self, plan: &Plan, now: Millis) -> Result<(), Refused> {
-        if plan.rows.is_empty() {
+    async fn commit(&mut self, rows: &Arc<Rows>, now: Millis) -> Result<(), Refused> {
+        if rows.is_empty() {
             return Ok(());
         }
         let (shard, epoch) = (self.settings.shard, self.settings.epoch);
-        self.shared.committer.commit(Commit { shard, epoch, rows: plan.rows.clone(), at: now }).await?;
-        if plan.rows.outage_over {
+        self.shared.committer.commit(Commit { shard, epoch, rows: Arc::clone(rows), at: now }).await?;
+        if rows.outage_over {
             self.outage = None;
         }
-        if !plan.rows.runs_created.is_empty() {
+        if !rows.runs_created.is_empty() {
             failpoint("after_write_ahead_commit");
         }
-        if !plan.rows.runs_started.is_empty() {
+        if !rows.runs_started.is_empty() {
             failpoint("after_dispatch_commit");
         }
         Ok(())
