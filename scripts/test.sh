@@ -11,8 +11,11 @@ trap 'rm -rf "$work"' EXIT
 # Writes "name<TAB>passed<TAB>failed" for what the log of a suite says. Cargo's log has a suite for each target.
 count() { # name log status
   awk -v name="$1" -v status="$3" '
-    /^ +Running / { target = $2 == "unittests" ? $4 " unit tests" : $2
-                    gsub(/^\(?target\/[a-z]+\/deps\/|-[0-9a-f]+\)$/, "", target) }
+    /^ +Running / { target = $2
+                    if ($2 == "unittests") {
+                      target = $4; sub(/.*\/deps\//, "", target); sub(/-[0-9a-f]+\)/, "", target)
+                      target = target " " $3
+                    } }
     /^ +Doc-tests / { target = $2 " documentation" }
     match($0, /[0-9]+ passed[;,] [0-9]+ failed/) {
       split(substr($0, RSTART, RLENGTH), part, " ")
@@ -35,6 +38,8 @@ suite() { # name command...
   count "$name" "$work/log" "$status"
 }
 
+# The same features as the tests; leaves the server and the native library where the suites of C and Java look for them.
+cargo build --workspace --all-targets || exit 1
 suite "rust" cargo test --workspace --no-fail-fast
 suite "java" scripts/gradle.sh -q check
 suite "java consumers" java-client/consumers/test.sh
