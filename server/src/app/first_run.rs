@@ -55,9 +55,14 @@ async fn dev_app(store: &Store, name: &Name, now: Millis) -> anyhow::Result<()> 
     if store.app_list().await?.iter().any(|app| app.name == *name) {
         return Ok(());
     }
-    // Nobody ever sees this one: the administrator's token serves the app.
-    let token = new_token(&Secret::new(), "unused", now);
-    store.app_create(&NewApp { name: name.clone(), shards: 1, token, created_at: now }).await?;
+    // An app is made with a token; here the administrator's serves it, so that one is revoked unseen.
+    let token = new_token(&Secret::new(), "never shown", now);
+    let id = token.id;
+    if let Some(app) =
+        store.app_create(&NewApp { name: name.clone(), shards: 1, token, created_at: now }).await?
+    {
+        store.token_revoke(Some(app.id), id, now).await?;
+    }
     Ok(())
 }
 

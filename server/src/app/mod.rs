@@ -3,6 +3,7 @@
 
 mod first_run;
 mod part;
+mod readiness;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -96,7 +97,8 @@ pub async fn run(config: Config, start: Start) -> anyhow::Result<()> {
     let (committer, committing) = Committer::new(store.clone(), server, time.clone());
     let (doors, directory, waiters) = (Doors::default(), Directory::default(), Waiters::default());
     let shards_changed = Arc::new(Notify::new());
-    let shared = Shared { store: store.clone(), committer, time, trust, waiters: waiters.clone() };
+    let shared =
+        Shared { store: store.clone(), committer, time, trust: trust.clone(), waiters: waiters.clone() };
     let terms = OwnerTerms {
         horizon_ms: config.cluster.horizon_ms,
         worker_lost_after_ms: config.defaults.worker_lost_after_ms,
@@ -128,6 +130,7 @@ pub async fn run(config: Config, start: Start) -> anyhow::Result<()> {
         Part::start("tokens", |stop| refresh_tokens(auth, stop)),
         Part::start("http", |stop| http::serve(http, http_state, stop)),
         Part::start("rpc", |stop| async move { Ok(rpc::serve(rpc, api, pace, stop).await?) }),
+        Part::start("readiness", |stop| readiness::follow(trust, ready, stop)),
     ];
 
     announce(&start, server, rpc_address, http_address, token)?;
@@ -137,7 +140,6 @@ pub async fn run(config: Config, start: Start) -> anyhow::Result<()> {
         error = part::first_to_end(&mut parts) => Err(error),
     };
     tracing::info!("stopping");
-    ready.send_replace(Readiness::waiting("stopping"));
     for part in parts.iter_mut().rev() {
         part.stop().await;
     }
