@@ -14,14 +14,13 @@ say() { printf '\033[1m==\033[0m %s\n' "$*" >&2; }
 
 scripts/setup.sh rust
 say "building with optimisation (the first time takes some minutes)"
-cargo build --release --quiet -p fastjob-server -p fastjob-bench
+cargo build --release --quiet --workspace
 bench=target/release/fastjob-bench
 built=target/bench
 mkdir -p "$built"
 
 build_c() {
   scripts/setup.sh c
-  cargo build --release --quiet -p fastjob-ffi
   ln -sf libfastjob.so target/release/libfastjob.so.1
   cc -std=c11 -Wall -Wextra -O2 -Iinclude bench/c/worker.c -o "$built/worker-c" \
     -Ltarget/release -lfastjob -Wl,-rpath,"$PWD/target/release" -lpthread
@@ -30,7 +29,6 @@ build_c() {
 
 build_java() {
   scripts/setup.sh java
-  cargo build --release --quiet -p fastjob-ffi
   scripts/gradle.sh -q -PnativeDir="$PWD/target/release" :fastjob-client:jar :fastjob-examples:libs
   local libraries=java-client/examples/build/libs/lib
   mkdir -p "$built/java"

@@ -68,6 +68,10 @@ impl Trust {
     pub fn extend(&self, sent: Duration, lasting: Duration) {
         let (now, elapsed) = (self.inner.time.now(), self.inner.time.elapsed());
         let mut held = self.inner.held.lock();
+        // An answer that took longer than the lease gives nothing back.
+        if sent + lasting <= elapsed {
+            return;
+        }
         if held.until < elapsed && held.until > Duration::ZERO {
             let missed_ms = i64::try_from((elapsed - held.until).as_millis()).unwrap_or(i64::MAX);
             held.lapses += 1;
@@ -157,6 +161,22 @@ mod tests {
         trust.extend(trust.inner.time.elapsed(), Duration::from_millis(100));
         let lapse = Lapse { from: Millis::new(1_100), until: Millis::new(9_000) };
         assert_eq!(trust.look(&mut seen), Look::Regained(lapse));
+    }
+
+    #[test]
+    fn a_renewal_that_is_answered_after_its_own_lease_regains_nothing() {
+        let (clock, trust) = at(10_000);
+        let mut seen = trust.lapses_seen();
+        trust.extend(Duration::from_millis(10_000), Duration::from_millis(3_000));
+        clock.advance(8_000);
+        trust.extend(Duration::from_millis(11_000), Duration::from_millis(3_000));
+        assert_eq!(trust.look(&mut seen), Look::Lapsed);
+        trust.extend(Duration::from_millis(18_000), Duration::from_millis(3_000));
+        let lapse = Lapse { from: Millis::new(13_000), until: Millis::new(18_000) };
+        assert_eq!(trust.look(&mut seen), Look::Regained(lapse));
+        clock.advance(1_000);
+        trust.extend(Duration::from_millis(19_000), Duration::from_millis(3_000));
+        assert_eq!(trust.look(&mut seen), Look::Trusted);
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod harness;
 mod payloads;
 mod queues;
 mod restarts;
+mod sample;
 mod stage;
 mod stream;
 mod worker_process;
