@@ -43,8 +43,11 @@ server= worker=
 finish() {
   code=$?
   trap - EXIT INT TERM
-  for pid in $worker $server; do kill "$pid" 2>/dev/null || true; done
-  for pid in $worker $server; do wait "$pid" 2>/dev/null || true; done
+  # The worker first, so that the server can still acknowledge what it did.
+  for pid in $worker $server; do
+    kill "$pid" 2>/dev/null || true
+    wait "$pid" 2>/dev/null || true
+  done
   rm -rf "$work"
   exit $code
 }
