@@ -22,6 +22,8 @@ pub type ServerId = Id<kind::Server>;
 pub type SessionId = Id<kind::Session>;
 /// Made by the first caller of a trigger and kept over its retries.
 pub type RequestId = Id<kind::Request>;
+/// Names one command in the inbox; a trigger's is the request id of its run.
+pub type InboxId = Id<kind::Inbox>;
 /// Names an access token without giving it away.
 pub type TokenId = Id<kind::Token>;
 
@@ -42,6 +44,9 @@ pub mod kind {
     /// Of [`super::RequestId`].
     #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum Request {}
+    /// Of [`super::InboxId`].
+    #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum Inbox {}
     /// Of [`super::TokenId`].
     #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum Token {}

@@ -408,7 +408,8 @@ async fn claim(bench: &Bench) -> (ServerId, Epoch) {
     let server = NewServer { id, rpc_address, http_address, version: "test".into(), at };
     bench.store.server_join(&server).await.expect("the store works");
     let seen = bench.store.owner_list().await.expect("the store works").remove(0);
-    let claimed = bench.store.shard_claim(&seen, id, at).await.expect("the store works").expect("it is free");
+    let won = bench.store.shards_claim(&[seen], id, at).await.expect("the store works");
+    let (_, claimed) = won.into_iter().next().expect("it is free");
     (id, claimed.epoch)
 }
 

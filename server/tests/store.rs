@@ -11,6 +11,8 @@ mod bundle;
 mod commits;
 #[path = "store/facts.rs"]
 mod facts;
+#[path = "store/inbox.rs"]
+mod inbox;
 #[path = "store/model.rs"]
 mod model;
 #[path = "store/ownership.rs"]

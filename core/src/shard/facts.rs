@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::clock::Millis;
-use crate::domain::{FireKey, Job, Name, Run};
-use crate::id::{JobId, RunId};
+use crate::domain::{FireKey, Job, Name, Outcome, Run};
+use crate::id::{InboxId, JobId, RunId};
 
 /// What to load before a batch can be decided. Empty for most turns.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -17,6 +17,8 @@ pub struct Needs {
     pub runs: BTreeSet<RunId>,
     /// Runs of a living job by fire key.
     pub fired: Vec<(Name, FireKey)>,
+    /// Runs whose outcomes may wait in the inbox: nothing is judged of their attempts before these are known.
+    pub outcomes_of: BTreeSet<RunId>,
     /// What an edit of these living jobs must respect, from this instant on.
     pub histories: BTreeSet<Name>,
     /// Ticks after this instant belong into the histories.
@@ -32,6 +34,7 @@ impl Needs {
             && self.jobs.is_empty()
             && self.runs.is_empty()
             && self.fired.is_empty()
+            && self.outcomes_of.is_empty()
             && self.histories.is_empty()
             && self.due.is_none()
     }
@@ -56,6 +59,8 @@ pub struct Facts {
     pub jobs: Vec<Job>,
     /// Of `runs` and `fired`: those that exist.
     pub runs: Vec<Run>,
+    /// Of `outcomes_of`: what waits in the inbox, by (created_at, id).
+    pub outcomes: Vec<(InboxId, Outcome)>,
     /// Of `histories`: one for each job that exists.
     pub histories: Vec<History>,
     /// Of `due`.

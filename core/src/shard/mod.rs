@@ -28,7 +28,7 @@ pub use message::{
     Call, Change, Fire, JobPut, JobPutDone, Message, Reply, StreamId, Ticket, Triggered, When, WorkerState,
 };
 pub use plan::{CancelReason, Dispatch, Frame, Plan, Verdict};
-pub use rows::{Cursor, Rows, RunChanged, RunCopied, RunEnded, RunStarted};
+pub use rows::{Cursor, InboxFailed, Rows, RunChanged, RunCopied, RunEnded, RunStarted};
 
 use self::horizon::Horizon;
 use self::memory::{Memory, Open};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::clock::Millis;
 use crate::domain::{Assignment, Attempt, Ended, Failure, Gap, Job, Limits, Name, Payload, Run, State};
-use crate::id::{JobId, RunId};
+use crate::id::{InboxId, JobId, RunId};
 
 /// The rows of one turn of one shard. A run or job stands in at most one of the lists of its kind (a removed run in no
 /// other; a changed run may also be copied: these write different columns), so the order in which the lists are applied
@@ -35,6 +35,21 @@ pub struct Rows {
     pub gaps: Vec<Gap>,
     /// The outage is made up for: clear `app_owner.outage_from`.
     pub outage_over: bool,
+    /// Commands of the inbox that this turn carries out: delete them. One may be gone already.
+    pub inbox_done: Vec<InboxId>,
+    /// Commands of the inbox that cannot be carried out: set them aside. One may be gone already.
+    pub inbox_failed: Vec<InboxFailed>,
+}
+
+/// A command of the inbox that was refused.
+#[derive(Clone, PartialEq, Debug)]
+pub struct InboxFailed {
+    /// Which.
+    pub id: InboxId,
+    /// When.
+    pub at: Millis,
+    /// Why, for people; at most 1,024 characters.
+    pub reason: String,
 }
 
 /// Where a job's ticks stand.
@@ -134,5 +149,7 @@ impl Rows {
             + self.attempts.len()
             + self.gaps.len()
             + usize::from(self.outage_over)
+            + self.inbox_done.len()
+            + self.inbox_failed.len()
     }
 }

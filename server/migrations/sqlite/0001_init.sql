@@ -160,16 +160,29 @@ CREATE TABLE fastjob_gap (
     PRIMARY KEY (job_id, from_at)
 ) STRICT, WITHOUT ROWID;
 
--- Commands that wait for an owner.
+-- Commands that wait for an owner. A public door: a trigger needs app and name alone.
 CREATE TABLE fastjob_inbox (
-    id              BLOB    NOT NULL PRIMARY KEY,
+    id              BLOB    NOT NULL PRIMARY KEY DEFAULT (randomblob(16)) CHECK (length(id) = 16),
     app             TEXT    NOT NULL,
-    kind            TEXT    NOT NULL,
-    name            TEXT    NOT NULL,
+    kind            TEXT    NOT NULL DEFAULT 'trigger', -- trigger; by servers: call, outcome
+    name            TEXT    NOT NULL,            -- of the job
     idempotency_key TEXT,
-    due_at          INTEGER,
-    body            BLOB    NOT NULL,
-    created_at      INTEGER NOT NULL,
-    failed_at       INTEGER,
+    due_at          INTEGER,                     -- null: at once
+    params          TEXT,                        -- JSON; null: the job's own
+    body            BLOB,                        -- of call and outcome
+    run_id          BLOB CHECK (length(run_id) = 16), -- of an outcome
+    created_at      INTEGER NOT NULL DEFAULT (CAST(unixepoch('subsec') * 1000 AS INTEGER)),
+    failed_at       INTEGER,                     -- set aside
     reason          TEXT
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX fastjob_inbox_waiting ON fastjob_inbox (created_at) WHERE failed_at IS NULL;
+CREATE INDEX fastjob_inbox_run ON fastjob_inbox (run_id) WHERE run_id IS NOT NULL;
+
+-- Counters that rise with each change of what servers would otherwise read again and again.
+CREATE TABLE fastjob_change (
+    kind TEXT    NOT NULL PRIMARY KEY,           -- owners (servers, apps, owners, desires), tokens
+    seq  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO fastjob_change (kind, seq) VALUES ('owners', 0), ('tokens', 0);

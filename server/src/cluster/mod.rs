@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::metrics::{self, AppLabels};
 use crate::owner::door::{Door, Doors};
 use crate::owner::{Ended, Owner, Shared};
-use crate::store::{App, Owned, ServerPhase, Store, StoreError};
+use crate::store::{App, Owned, Release, ServerPhase, Store, StoreError};
 
 use directory::Directory;
 
@@ -135,9 +135,8 @@ impl Cluster {
 
     async fn claim(&mut self, seen: &Owned, apps: &[App]) -> Result<bool, StoreError> {
         let now = self.shared.time.now();
-        let Some(claimed) = self.shared.store.shard_claim(seen, self.server, now).await? else {
-            return Ok(false);
-        };
+        let won = self.shared.store.shards_claim(std::slice::from_ref(seen), self.server, now).await?;
+        let Some((_, claimed)) = won.into_iter().next() else { return Ok(false) };
         let app = apps.iter().find(|app| app.id == seen.shard.app).map_or("", |app| app.name.as_str());
         tracing::info!(app, shard = %seen.shard, epoch = claimed.epoch.0, outage_from = ?claimed.outage_from, "shard claimed");
         let settings = Settings {
@@ -166,9 +165,12 @@ impl Cluster {
         let shard = door.shard();
         if let Ended::Stopped(epoch) = ended {
             let now = self.shared.time.now();
-            match self.shared.store.shard_release(shard, self.server, epoch, now).await {
-                Ok(true) => tracing::info!(%shard, epoch = epoch.0, "shard released"),
-                Ok(false) => tracing::warn!(%shard, "shard to release was no longer this server's"),
+            let release = Release { shard, epoch, desired: None };
+            match self.shared.store.shards_release(&[release], self.server, now).await {
+                Ok(given_up) if !given_up.is_empty() => {
+                    tracing::info!(%shard, epoch = epoch.0, "shard released");
+                }
+                Ok(_) => tracing::warn!(%shard, "shard to release was no longer this server's"),
                 Err(error) => tracing::warn!(%shard, %error, "failed to release the shard"),
             }
         }

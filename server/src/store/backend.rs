@@ -1,9 +1,10 @@
 //! What every database must do. Each method is one sentence, one transaction, and one statement if it can be.
 //! The conformance suite in `server/tests/store.rs` runs on every backend and defines what the sentences mean.
 
+use bytes::Bytes;
 use fastjob_core::clock::Millis;
 use fastjob_core::domain::{Attempt, FireKey, Gap, Job, Name, Run};
-use fastjob_core::id::{AppId, Epoch, JobId, RunId, ServerId, ShardKey, TokenId};
+use fastjob_core::id::{AppId, Epoch, InboxId, JobId, RunId, ServerId, ShardKey, TokenId};
 use fastjob_core::shard::{Facts, Needs, OpenPage, Rows};
 
 use super::error::StoreError;
@@ -40,24 +41,25 @@ pub(super) trait Ownership {
     async fn server_list(&self) -> Result<Vec<Server>, StoreError>;
     /// Every shard with its owner, in order of (app, shard).
     async fn owner_list(&self) -> Result<Vec<Owned>, StoreError>;
-    /// Gives a shard to `server` if its owner and epoch are still as in `seen` and that owner is null or dead. The new
-    /// epoch is max(old + 1, now); `outage_from` becomes the dead owner's last renewal unless it is set. Logged in
-    /// `owner_log`.
-    async fn shard_claim(
+    /// Gives to `server` each of these shards whose owner and epoch are still as seen and whose owner is null or dead; all
+    /// in one transaction. The new epoch is max(old + 1, now); `outage_from` becomes the dead owner's last renewal unless
+    /// it is set; what was desired is cleared. Each is logged in `owner_log`. Answers those that were given.
+    async fn shards_claim(
         &self,
-        seen: &Owned,
+        seen: &[Owned],
         server: ServerId,
         now: Millis,
-    ) -> Result<Option<Claimed>, StoreError>;
-    /// Gives a shard up if `server` still holds it at `epoch`. From now on nobody sees its ticks: `outage_from` becomes
-    /// `now` unless it is set.
-    async fn shard_release(
+    ) -> Result<Vec<(ShardKey, Claimed)>, StoreError>;
+    /// Gives up each of these shards that `server` still holds at that epoch, all in one transaction. From now on nobody
+    /// sees their ticks: `outage_from` becomes `now` unless it is set. Answers those that were given up.
+    async fn shards_release(
         &self,
-        shard: ShardKey,
+        released: &[Release],
         server: ServerId,
-        epoch: Epoch,
         now: Millis,
-    ) -> Result<bool, StoreError>;
+    ) -> Result<Vec<ShardKey>, StoreError>;
+    /// Asks the owners of these shards to hand them over. Answers how many of them exist.
+    async fn shards_desire(&self, shards: &[ShardKey], desired: Desired) -> Result<u64, StoreError>;
     /// Raises the epoch of a shard that `server` still holds at `epoch`, to max(epoch + 1, now). `None`: it does not.
     async fn epoch_raise(
         &self,
@@ -83,6 +85,19 @@ pub(super) trait Shards {
     /// Commits turns of different shards in one transaction, fences first. A turn whose fence is missing is refused
     /// alone. An error refuses them all; nothing was written unless its kind is unknown.
     async fn turns_commit(&self, turns: &[Turn<'_>]) -> Result<Vec<TurnEnd>, StoreError>;
+}
+
+/// Commands that wait for an owner, put by servers that could not reach it and by plain SQL.
+pub(super) trait Inbox {
+    /// Writes rows; one whose id is there already stays as it is.
+    async fn inbox_put(&self, rows: &[InboxRow]) -> Result<(), StoreError>;
+    /// Rows that have not failed, of the apps of which `server` owns a shard and of names that no app has; by
+    /// (created_at, id), at most `limit`.
+    async fn inbox_read(&self, server: ServerId, limit: u32) -> Result<Vec<InboxRow>, StoreError>;
+    /// Sets rows aside whose app does not exist. Others, and those set aside before, stay as they are.
+    async fn inbox_refuse(&self, rows: &[InboxId], now: Millis, reason: &str) -> Result<(), StoreError>;
+    /// Rows that were set aside, newest first.
+    async fn inbox_failed(&self, app: &str, limit: u32) -> Result<Vec<InboxRow>, StoreError>;
 }
 
 /// What clients and people ask. Answered without the owner.
@@ -216,8 +231,21 @@ pub enum ServerPhase {
 pub struct Renewal {
     /// The database's time; `None` where the server's own clock is it (SQLite).
     pub now: Option<Millis>,
+    /// What this server's own row says: others may have asked it to drain.
+    pub phase: ServerPhase,
     /// The other servers that are not dead.
     pub others: Vec<(ServerId, u64, ServerPhase)>,
+    /// What has changed since it was looked at last.
+    pub changes: Changes,
+}
+
+/// Counters that rise with each change, so that what seldom changes need not be read to know that it did not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Changes {
+    /// Of servers, apps, owners, and who is desired.
+    pub owners: u64,
+    /// Of tokens.
+    pub tokens: u64,
 }
 
 /// A shard and its owner.
@@ -233,6 +261,28 @@ pub struct Owned {
     pub rpc_address: Option<String>,
     /// The owner is dead.
     pub dead: bool,
+    /// Who is to have it.
+    pub desired: Option<Desired>,
+}
+
+/// Who is to have a shard, and how long the others leave it to that server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Desired {
+    /// Whom.
+    pub server: ServerId,
+    /// After this instant anybody may claim it.
+    pub until: Millis,
+}
+
+/// A shard to give up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Release {
+    /// Which.
+    pub shard: ShardKey,
+    /// Of its ownership.
+    pub epoch: Epoch,
+    /// To whom, if that is known.
+    pub desired: Option<Desired>,
 }
 
 /// A shard won.
@@ -301,4 +351,31 @@ pub enum LedgerEntry {
     Run(Box<Run>),
     /// Ticks without one.
     Gap(Gap),
+}
+
+/// A command that waits for an owner.
+#[derive(Clone, PartialEq, Debug)]
+pub struct InboxRow {
+    /// Names it; the request id of the run that a trigger makes.
+    pub id: InboxId,
+    /// Of which app; as it was written, which may be no name at all.
+    pub app: String,
+    /// `trigger`: fire `name` with `params`; `call`: a `TriggerRequest` in `body`; `outcome`: an `Outcome` in `body`.
+    pub kind: String,
+    /// Of which job; as it was written.
+    pub name: String,
+    /// Of a trigger.
+    pub idempotency_key: Option<String>,
+    /// When a trigger's run is due; `None`: at once.
+    pub due_at: Option<Millis>,
+    /// Of a trigger: JSON text; `None`: the job's own.
+    pub params: Option<String>,
+    /// What only servers write.
+    pub body: Option<Bytes>,
+    /// Of an outcome: the run it is of.
+    pub run: Option<RunId>,
+    /// When it was written.
+    pub created_at: Millis,
+    /// When and why it was set aside.
+    pub failed: Option<(Millis, String)>,
 }

@@ -3,9 +3,11 @@
 
 use fastjob_core::clock::Millis;
 use fastjob_core::domain::{
-    Backoff, CatchUp, CatchUpPolicy, Cron, Definition, Dialect, Limits, ManagedBy, Name, Overlap, Payload,
-    Retry, Routing, Trigger,
+    Backoff, CatchUp, CatchUpPolicy, Cron, Definition, Dialect, Limits, ManagedBy, Name, Outcome, Overlap,
+    Payload, Retry, Routing, Trigger,
 };
+use fastjob_core::protocol::{session, v1};
+use prost::Message as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -70,6 +72,12 @@ const BASELINE: Limits = Limits {
     priority: 0,
     routing: Routing::LeastBusy,
 };
+
+/// An outcome as the inbox keeps it: the protocol's message. `None`: it is none.
+pub(super) fn outcome_read(body: &[u8]) -> Option<Outcome> {
+    let message = v1::Outcome::decode(body).ok()?;
+    session::outcome(message).ok().map(|(_, outcome)| outcome)
+}
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Definition")]

@@ -12,7 +12,7 @@ use fastjob_core::domain::{
 use fastjob_core::id::{AttemptKey, Chance, Epoch, Id, ServerId, SessionId, ShardKey, Token};
 use fastjob_core::shard::{Rows, RunEnded, RunStarted};
 use fastjob_server::store::{
-    App, Claimed, NewApp, NewServer, NewToken, Owned, Store, StoreError, StoreOptions, Turn, TurnEnd,
+    App, Claimed, NewApp, NewServer, NewToken, Owned, Release, Store, StoreError, StoreOptions, Turn, TurnEnd,
 };
 use parking_lot::Mutex;
 
@@ -109,7 +109,19 @@ impl Bundle {
 
     pub(crate) async fn claim(&self, shard: ShardKey, server: ServerId) -> Claimed {
         let seen = self.seen(shard).await;
-        self.shard_claim(&seen, server, START).await.unwrap().unwrap()
+        self.try_claim(&seen, server).await.unwrap()
+    }
+
+    /// `None`: it was not given.
+    pub(crate) async fn try_claim(&self, seen: &Owned, server: ServerId) -> Option<Claimed> {
+        let won = self.shards_claim(std::slice::from_ref(seen), server, START).await.unwrap();
+        won.into_iter().next().map(|(_, claimed)| claimed)
+    }
+
+    /// Tells whether it was given up.
+    pub(crate) async fn release(&self, shard: ShardKey, server: ServerId, epoch: Epoch, at: Millis) -> bool {
+        let release = Release { shard, epoch, desired: None };
+        self.shards_release(&[release], server, at).await.unwrap() == [shard]
     }
 
     pub(crate) fn turn<'a>(&self, rows: &'a Rows) -> Turn<'a> {

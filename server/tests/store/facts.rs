@@ -108,6 +108,7 @@ async fn nothing_of_another_shard_is_given(on: Bundle) {
         jobs: [job.id].into(),
         runs: [run.id].into(),
         fired: vec![(job.name.clone(), run.fire_key.clone())],
+        outcomes_of: [run.id].into(),
         histories: [job.name.clone()].into(),
         histories_after: START,
         due: Some(DuePage { opened: START.plus(-1), until: START, limit: 5 }),

@@ -2,7 +2,7 @@
 
 use fastjob_core::clock::Millis;
 use fastjob_core::id::{Epoch, ServerId, ShardKey};
-use fastjob_server::store::{Claimed, Owned, Renewal, ServerPhase};
+use fastjob_server::store::{Changes, Claimed, Desired, Owned, Release, ServerPhase};
 
 use crate::bundle::{Bundle, START, new_server};
 
@@ -20,6 +20,11 @@ crate::on_every_backend! {
     a_release_is_for_the_holder_alone_and_begins_an_outage
     an_epoch_is_raised_by_its_holder_alone
     of_many_claims_at_once_one_wins
+    what_is_desired_is_seen_and_a_claim_ends_it
+    a_release_may_name_its_successor
+    claims_of_many_shards_are_one_by_one_given_or_not
+    a_draining_server_reads_so_in_its_renewal
+    a_renewal_tells_that_something_has_changed
 }
 
 async fn a_server_joins_up_with_seq_0_and_the_newest_is_listed_first(on: Bundle) {
@@ -46,7 +51,8 @@ async fn a_renewal_raises_the_seq_and_tells_of_the_others_that_are_not_dead(on: 
     assert!(on.server_mark(dead, 0, ServerPhase::Dead).await.unwrap());
     on.clock.advance(500);
     let others = vec![(draining, 0, ServerPhase::Draining)];
-    assert_eq!(on.server_renew(on.server, 0).await.unwrap(), Some(Renewal { now: None, others }));
+    let renewal = on.server_renew(on.server, 0).await.unwrap().unwrap();
+    assert_eq!((renewal.phase, renewal.others), (ServerPhase::Up, others));
     let servers = on.server_list().await.unwrap();
     let own = servers.iter().find(|server| server.id == on.server).unwrap();
     assert_eq!((own.seq, own.renewed_at), (1, START.plus(500)));
@@ -74,6 +80,7 @@ async fn every_shard_is_listed_with_its_owner(on: Bundle) {
         epoch,
         rpc_address: rpc_address.map(str::to_owned),
         dead,
+        desired: None,
     };
     let free = owned(1, None, Epoch(0), None, false);
     let held = owned(0, Some(on.server), on.epoch, Some("127.0.0.1:1"), false);
@@ -91,23 +98,23 @@ async fn a_shard_is_claimed_only_as_it_was_seen(on: Bundle) {
         Owned { shard: ShardKey { shard: 7, ..shard }, ..seen.clone() },
     ];
     for strange in strange {
-        assert_eq!(on.shard_claim(&strange, on.server, START).await.unwrap(), None);
+        assert_eq!(on.try_claim(&strange, on.server).await, None);
     }
     let won = Claimed { epoch: Epoch(START.get()), outage_from: None };
-    assert_eq!(on.shard_claim(&seen, on.server, START).await.unwrap(), Some(won));
-    assert_eq!(on.shard_claim(&seen, on.server, START).await.unwrap(), None);
+    assert_eq!(on.try_claim(&seen, on.server).await, Some(won));
+    assert_eq!(on.try_claim(&seen, on.server).await, None);
 }
 
 async fn a_shard_of_a_living_owner_is_not_claimed_and_of_a_dead_one_is(on: Bundle) {
     let heir = on.join().await;
     let seen = on.seen(on.shard).await;
-    assert_eq!(on.shard_claim(&seen, heir, START).await.unwrap(), None);
+    assert_eq!(on.try_claim(&seen, heir).await, None);
     assert!(on.server_mark(on.server, 0, ServerPhase::Draining).await.unwrap());
-    assert_eq!(on.shard_claim(&seen, heir, START).await.unwrap(), None);
+    assert_eq!(on.try_claim(&seen, heir).await, None);
     on.clock.advance(700);
     on.server_renew(on.server, 0).await.unwrap().unwrap();
     assert!(on.server_mark(on.server, 1, ServerPhase::Dead).await.unwrap());
-    let won = on.shard_claim(&seen, heir, START).await.unwrap().unwrap();
+    let won = on.try_claim(&seen, heir).await.unwrap();
     assert_eq!(won, Claimed { epoch: Epoch(on.epoch.0 + 1), outage_from: Some(START.plus(700)) });
 }
 
@@ -132,10 +139,10 @@ async fn two_deaths_in_a_row_make_one_outage(on: Bundle) {
 
 async fn a_release_is_for_the_holder_alone_and_begins_an_outage(on: Bundle) {
     let now = START.plus(50);
-    assert!(!on.shard_release(on.shard, on.id(), on.epoch, now).await.unwrap());
-    assert!(!on.shard_release(on.shard, on.server, Epoch(on.epoch.0 - 1), now).await.unwrap());
-    assert!(on.shard_release(on.shard, on.server, on.epoch, now).await.unwrap());
-    assert!(!on.shard_release(on.shard, on.server, on.epoch, now).await.unwrap());
+    assert!(!on.release(on.shard, on.id(), on.epoch, now).await);
+    assert!(!on.release(on.shard, on.server, Epoch(on.epoch.0 - 1), now).await);
+    assert!(on.release(on.shard, on.server, on.epoch, now).await);
+    assert!(!on.release(on.shard, on.server, on.epoch, now).await);
     let seen = on.seen(on.shard).await;
     assert_eq!((seen.server, seen.epoch), (None, on.epoch));
     let won = on.claim(on.shard, on.server).await;
@@ -157,9 +164,60 @@ async fn of_many_claims_at_once_one_wins(on: Bundle) {
     let mut claims = tokio::task::JoinSet::new();
     for bidder in bidders {
         let (store, seen) = (on.store.clone(), seen.clone());
-        claims.spawn(async move { store.shard_claim(&seen, bidder, START).await.unwrap().map(|_| bidder) });
+        claims.spawn(async move {
+            store.shards_claim(&[seen], bidder, START).await.unwrap().pop().map(|_| bidder)
+        });
     }
     let winners: Vec<ServerId> = claims.join_all().await.into_iter().flatten().collect();
     assert_eq!(winners.len(), 1);
     assert_eq!(on.seen(shard).await.server, Some(winners[0]));
+}
+
+async fn what_is_desired_is_seen_and_a_claim_ends_it(on: Bundle) {
+    let (heir, free) = (on.join().await, ShardKey { shard: 1, ..on.shard });
+    let desired = Desired { server: heir, until: START.plus(9) };
+    let nowhere = ShardKey { shard: 7, ..on.shard };
+    assert_eq!(on.shards_desire(&[on.shard, free, nowhere], desired).await.unwrap(), 2);
+    assert_eq!(on.seen(on.shard).await.desired, Some(desired));
+    assert!(
+        on.try_claim(&on.seen(free).await, on.server).await.is_some(),
+        "a desire alone keeps nobody away"
+    );
+    assert_eq!(on.seen(free).await.desired, None);
+}
+
+async fn a_release_may_name_its_successor(on: Bundle) {
+    let desired = Some(Desired { server: on.join().await, until: START.plus(9) });
+    let release = Release { shard: on.shard, epoch: on.epoch, desired };
+    assert_eq!(on.shards_release(&[release], on.server, START.plus(3)).await.unwrap(), [on.shard]);
+    let seen = on.seen(on.shard).await;
+    assert_eq!((seen.server, seen.desired), (None, desired));
+}
+
+async fn claims_of_many_shards_are_one_by_one_given_or_not(on: Bundle) {
+    let free = on.seen(ShardKey { shard: 1, ..on.shard }).await;
+    let seen = [on.seen(on.shard).await, free.clone()];
+    let won = on.shards_claim(&seen, on.join().await, START).await.unwrap();
+    assert_eq!(won.iter().map(|(shard, _)| *shard).collect::<Vec<_>>(), [free.shard]);
+}
+
+async fn a_draining_server_reads_so_in_its_renewal(on: Bundle) {
+    assert!(on.server_mark(on.server, 0, ServerPhase::Draining).await.unwrap());
+    assert_eq!(on.server_renew(on.server, 0).await.unwrap().unwrap().phase, ServerPhase::Draining);
+}
+
+async fn a_renewal_tells_that_something_has_changed(on: Bundle) {
+    let renewed = async |seq| on.server_renew(on.server, seq).await.unwrap().unwrap().changes;
+    let before = renewed(0).await;
+    assert_eq!(renewed(1).await, before, "a renewal is no change");
+    on.join().await;
+    let joined = renewed(2).await;
+    assert_eq!(joined, Changes { owners: before.owners + 1, ..before });
+    assert!(on.token_create(&on.new_token(Some(on.app.id))).await.unwrap());
+    assert_eq!(renewed(3).await, Changes { tokens: joined.tokens + 1, ..joined });
+    on.app_create(&on.new_app("other", 1)).await.unwrap().unwrap();
+    let created = renewed(4).await;
+    assert_eq!(created, Changes { owners: joined.owners + 1, tokens: joined.tokens + 2 });
+    assert!(on.release(on.shard, on.server, on.epoch, START).await);
+    assert_eq!(renewed(5).await, Changes { owners: created.owners + 1, ..created });
 }

@@ -6,6 +6,7 @@ use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
 use super::fault::fault;
+use super::ownership::{owners_changed, tokens_changed};
 use super::row::Reader;
 use super::{SqliteStore, commit};
 use crate::store::backend::{App, Apps, NewApp, NewToken, Token};
@@ -41,6 +42,7 @@ impl Apps for SqliteStore {
         .await
         .map_err(|error| fault(WHAT, error))?;
         token_insert(&mut write, &NewToken { app: Some(id), ..app.token.clone() }).await?;
+        owners_changed(&mut write).await?;
         commit(write, WHAT).await?;
         Ok(Some(App { id, name: app.name.clone(), shards: app.shards, created_at: app.created_at }))
     }
@@ -117,6 +119,7 @@ impl Apps for SqliteStore {
         .execute(&mut *write)
         .await
         .map_err(|error| fault(WHAT, error))?;
+        tokens_changed(&mut write).await?;
         commit(write, WHAT).await?;
         Ok(done.rows_affected() == 1)
     }
@@ -144,10 +147,10 @@ async fn token_insert(write: &mut SqliteConnection, token: &NewToken) -> Result<
     .bind(&*token.note)
     .bind(token.created_at.get())
     .bind(token.expires_at.map(Millis::get))
-    .execute(write)
+    .execute(&mut *write)
     .await
-    .map(drop)
-    .map_err(|error| fault("write a token", error))
+    .map_err(|error| fault("write a token", error))?;
+    tokens_changed(write).await
 }
 
 fn app(row: &SqliteRow) -> Result<App, StoreError> {

@@ -36,8 +36,24 @@ impl Bulk {
         &self,
         connection: &mut SqliteConnection,
         items: &[T],
-        mut bind: impl FnMut(&mut Row<'_>, &T) -> Result<(), StoreError>,
+        bind: impl FnMut(&mut Row<'_>, &T) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
+        let touched = self.write_at_most(connection, items, bind).await?;
+        if touched == items.len() as u64 {
+            return Ok(());
+        }
+        let message = format!("write {}: {touched} of {} rows are as they should be", self.what, items.len());
+        Err(StoreError::new(ErrorKind::Defect, message))
+    }
+
+    /// Runs it for all of `items`, each of which touches one row or none. Answers how many rows were touched.
+    pub(super) async fn write_at_most<T>(
+        &self,
+        connection: &mut SqliteConnection,
+        items: &[T],
+        mut bind: impl FnMut(&mut Row<'_>, &T) -> Result<(), StoreError>,
+    ) -> Result<u64, StoreError> {
+        let mut touched = 0;
         let mut rest = items;
         while !rest.is_empty() {
             let (chunk, after) = rest.split_at(chunk_size(rest.len()));
@@ -46,18 +62,10 @@ impl Bulk {
                 .execute(&mut *connection)
                 .await
                 .map_err(|error| fault(&format!("write {}", self.what), error))?;
-            if done.rows_affected() != chunk.len() as u64 {
-                let message = format!(
-                    "write {}: {} of {} rows are as they should be",
-                    self.what,
-                    done.rows_affected(),
-                    chunk.len()
-                );
-                return Err(StoreError::new(ErrorKind::Defect, message));
-            }
+            touched += done.rows_affected();
             rest = after;
         }
-        Ok(())
+        Ok(touched)
     }
 
     /// Runs it as a query for all of `items`.

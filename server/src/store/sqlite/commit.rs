@@ -77,7 +77,14 @@ impl Joined<'_> {
         .await?;
         let over: Vec<ShardKey> =
             self.0.iter().filter(|turn| turn.rows.outage_over).map(|turn| turn.shard).collect();
-        OUTAGES_OVER.write(to, &over, |row, shard| done(row.put(shard.app.0).put(shard.shard))).await
+        OUTAGES_OVER.write(to, &over, |row, shard| done(row.put(shard.app.0).put(shard.shard))).await?;
+        INBOX_DONE.write_at_most(to, &self.all(|rows| &rows.inbox_done), |row, id| done(row.id(id))).await?;
+        INBOX_FAILED
+            .write_at_most(to, &self.all(|rows| &rows.inbox_failed), |row, failed| {
+                done(row.id(&failed.id).at(failed.at).put(&*failed.reason))
+            })
+            .await
+            .map(drop)
     }
 
     async fn write_jobs(&self, to: &mut SqliteConnection) -> Result<(), StoreError> {
@@ -379,6 +386,20 @@ const OUTAGES_OVER: Bulk = Bulk {
     tail: ") AS v WHERE fastjob_app_owner.app_id = +v.column1 AND fastjob_app_owner.shard = +v.column2",
 };
 
+const INBOX_DONE: Bulk = Bulk {
+    what: "commands done",
+    head: "DELETE FROM fastjob_inbox WHERE id IN (VALUES",
+    columns: 1,
+    tail: ")",
+};
+
+const INBOX_FAILED: Bulk = Bulk {
+    what: "commands set aside",
+    head: "UPDATE fastjob_inbox SET failed_at = v.column2, reason = v.column3 FROM (VALUES",
+    columns: 3,
+    tail: ") AS v WHERE fastjob_inbox.id = +v.column1",
+};
+
 #[cfg(test)]
 mod tests {
     use sqlx::{AssertSqlSafe, Connection, Row as _};
@@ -400,6 +421,8 @@ mod tests {
             RUNS_COPIED,
             RUNS_ENDED,
             OUTAGES_OVER,
+            INBOX_DONE,
+            INBOX_FAILED,
         ];
         for statement in searching {
             for rows in super::super::bulk::CHUNKS {

@@ -5,6 +5,7 @@ mod apps;
 mod bulk;
 mod commit;
 mod fault;
+mod inbox;
 mod lock;
 mod migrate;
 mod ownership;

@@ -8,7 +8,9 @@ use sqlx::sqlite::SqliteRow;
 use super::fault::fault;
 use super::row::Reader;
 use super::{SqliteStore, commit};
-use crate::store::backend::{Claimed, NewServer, Owned, Ownership, Renewal, Server, ServerPhase};
+use crate::store::backend::{
+    Changes, Claimed, Desired, NewServer, Owned, Ownership, Release, Renewal, Server, ServerPhase,
+};
 use crate::store::error::StoreError;
 
 impl Ownership for SqliteStore {
@@ -27,6 +29,7 @@ impl Ownership for SqliteStore {
         .execute(&mut *write)
         .await
         .map_err(|error| fault(WHAT, error))?;
+        owners_changed(&mut write).await?;
         commit(write, WHAT).await
     }
 
@@ -46,19 +49,37 @@ impl Ownership for SqliteStore {
         if done.rows_affected() != 1 {
             return Ok(None);
         }
+        let failed = |error| fault(WHAT, error);
+        let phase: String = sqlx::query_scalar("SELECT phase FROM fastjob_server WHERE id = ?")
+            .bind(&server.as_bytes()[..])
+            .fetch_one(&mut *write)
+            .await
+            .map_err(failed)?;
         let others = sqlx::query(
             "SELECT id, seq, phase FROM fastjob_server WHERE id <> ? AND phase <> 'dead' ORDER BY id",
         )
         .bind(&server.as_bytes()[..])
         .fetch_all(&mut *write)
         .await
-        .map_err(|error| fault(WHAT, error))?;
+        .map_err(failed)?;
+        let (owners, tokens): (i64, i64) = sqlx::query_as(
+            "SELECT (SELECT seq FROM fastjob_change WHERE kind = 'owners'),
+                    (SELECT seq FROM fastjob_change WHERE kind = 'tokens')",
+        )
+        .fetch_one(&mut *write)
+        .await
+        .map_err(failed)?;
         commit(write, WHAT).await?;
         let others = others.iter().map(|row| {
             let row = Reader::new(row, "fastjob_server", "id");
             Ok((row.id("id")?, row.bits("seq")?, row.word("phase", phase_parse)?))
         });
-        Ok(Some(Renewal { now: None, others: others.collect::<Result<_, StoreError>>()? }))
+        let others = others.collect::<Result<_, StoreError>>()?;
+        let phase = phase_parse(&phase).ok_or_else(|| {
+            StoreError::corrupt("fastjob_server", "phase", &server.to_string(), "is no known word")
+        })?;
+        let changes = Changes { owners: owners.cast_unsigned(), tokens: tokens.cast_unsigned() };
+        Ok(Some(Renewal { now: None, phase, others, changes }))
     }
 
     async fn server_mark(&self, server: ServerId, seq: u64, phase: ServerPhase) -> Result<bool, StoreError> {
@@ -73,6 +94,9 @@ impl Ownership for SqliteStore {
         .execute(&mut *write)
         .await
         .map_err(|error| fault(WHAT, error))?;
+        if done.rows_affected() == 1 {
+            owners_changed(&mut write).await?;
+        }
         commit(write, WHAT).await?;
         Ok(done.rows_affected() == 1)
     }
@@ -91,7 +115,8 @@ impl Ownership for SqliteStore {
     async fn owner_list(&self) -> Result<Vec<Owned>, StoreError> {
         let rows = sqlx::query(
             "SELECT owner.app_id, owner.shard, owner.server_id, owner.epoch, server.rpc_address,
-                    owner.server_id IS NOT NULL AND coalesce(server.phase, 'dead') = 'dead' AS dead
+                    owner.server_id IS NOT NULL AND coalesce(server.phase, 'dead') = 'dead' AS dead,
+                    owner.desired_server, owner.desired_until
              FROM fastjob_app_owner owner LEFT JOIN fastjob_server server ON server.id = owner.server_id
              ORDER BY owner.app_id, owner.shard",
         )
@@ -101,64 +126,103 @@ impl Ownership for SqliteStore {
         rows.iter().map(owned).collect()
     }
 
-    async fn shard_claim(
+    async fn shards_claim(
         &self,
-        seen: &Owned,
+        seen: &[Owned],
         server: ServerId,
         now: Millis,
-    ) -> Result<Option<Claimed>, StoreError> {
-        const WHAT: &str = "claim a shard";
+    ) -> Result<Vec<(ShardKey, Claimed)>, StoreError> {
+        const WHAT: &str = "claim shards";
         let mut write = self.write(WHAT).await?;
-        let row = sqlx::query(
-            "UPDATE fastjob_app_owner AS owner
-             SET server_id = ?5, epoch = max(epoch + 1, ?6), acquired_at = ?6,
-                 outage_from = coalesce(outage_from, (SELECT renewed_at FROM fastjob_server WHERE id = owner.server_id))
-             WHERE app_id = ?1 AND shard = ?2 AND server_id IS ?3 AND epoch = ?4
-               AND NOT EXISTS (SELECT 1 FROM fastjob_server WHERE id = owner.server_id AND phase <> 'dead')
-             RETURNING epoch, outage_from",
-        )
-        .bind(seen.shard.app.0)
-        .bind(seen.shard.shard)
-        .bind(seen.server.as_ref().map(|server| &server.as_bytes()[..]))
-        .bind(seen.epoch.0)
-        .bind(&server.as_bytes()[..])
-        .bind(now.get())
-        .fetch_optional(&mut *write)
-        .await
-        .map_err(|error| fault(WHAT, error))?;
-        let Some(claimed) = row.as_ref().map(claimed).transpose()? else { return Ok(None) };
-        log(&mut write, seen.shard, claimed.epoch, server, now, "claimed").await?;
-        commit(write, WHAT).await?;
-        Ok(Some(claimed))
+        let mut won = Vec::new();
+        for seen in seen {
+            let row = sqlx::query(
+                "UPDATE fastjob_app_owner AS owner
+                 SET server_id = ?5, epoch = max(epoch + 1, ?6), acquired_at = ?6, desired_server = NULL,
+                     desired_until = NULL,
+                     outage_from = coalesce(outage_from, (SELECT renewed_at FROM fastjob_server WHERE id = owner.server_id))
+                 WHERE app_id = ?1 AND shard = ?2 AND server_id IS ?3 AND epoch = ?4
+                   AND NOT EXISTS (SELECT 1 FROM fastjob_server WHERE id = owner.server_id AND phase <> 'dead')
+                 RETURNING epoch, outage_from",
+            )
+            .bind(seen.shard.app.0)
+            .bind(seen.shard.shard)
+            .bind(seen.server.as_ref().map(|server| &server.as_bytes()[..]))
+            .bind(seen.epoch.0)
+            .bind(&server.as_bytes()[..])
+            .bind(now.get())
+            .fetch_optional(&mut *write)
+            .await
+            .map_err(|error| fault(WHAT, error))?;
+            if let Some(claimed) = row.as_ref().map(claimed).transpose()? {
+                log(&mut write, seen.shard, claimed.epoch, server, now, "claimed").await?;
+                won.push((seen.shard, claimed));
+            }
+        }
+        if !won.is_empty() {
+            owners_changed(&mut write).await?;
+            commit(write, WHAT).await?;
+        }
+        Ok(won)
     }
 
-    async fn shard_release(
+    async fn shards_release(
         &self,
-        shard: ShardKey,
+        released: &[Release],
         server: ServerId,
-        epoch: Epoch,
         now: Millis,
-    ) -> Result<bool, StoreError> {
-        const WHAT: &str = "release a shard";
+    ) -> Result<Vec<ShardKey>, StoreError> {
+        const WHAT: &str = "release shards";
         let mut write = self.write(WHAT).await?;
-        let done = sqlx::query(
-            "UPDATE fastjob_app_owner SET server_id = NULL, outage_from = coalesce(outage_from, ?5)
-             WHERE app_id = ?1 AND shard = ?2 AND server_id = ?3 AND epoch = ?4",
-        )
-        .bind(shard.app.0)
-        .bind(shard.shard)
-        .bind(&server.as_bytes()[..])
-        .bind(epoch.0)
-        .bind(now.get())
-        .execute(&mut *write)
-        .await
-        .map_err(|error| fault(WHAT, error))?;
-        if done.rows_affected() != 1 {
-            return Ok(false);
+        let mut given_up = Vec::new();
+        for release in released {
+            let done = sqlx::query(
+                "UPDATE fastjob_app_owner
+                 SET server_id = NULL, outage_from = coalesce(outage_from, ?5), desired_server = ?6, desired_until = ?7
+                 WHERE app_id = ?1 AND shard = ?2 AND server_id = ?3 AND epoch = ?4",
+            )
+            .bind(release.shard.app.0)
+            .bind(release.shard.shard)
+            .bind(&server.as_bytes()[..])
+            .bind(release.epoch.0)
+            .bind(now.get())
+            .bind(release.desired.as_ref().map(|desired| &desired.server.as_bytes()[..]))
+            .bind(release.desired.map(|desired| desired.until.get()))
+            .execute(&mut *write)
+            .await
+            .map_err(|error| fault(WHAT, error))?;
+            if done.rows_affected() == 1 {
+                log(&mut write, release.shard, release.epoch, server, now, "released").await?;
+                given_up.push(release.shard);
+            }
         }
-        log(&mut write, shard, epoch, server, now, "released").await?;
+        if !given_up.is_empty() {
+            owners_changed(&mut write).await?;
+            commit(write, WHAT).await?;
+        }
+        Ok(given_up)
+    }
+
+    async fn shards_desire(&self, shards: &[ShardKey], desired: Desired) -> Result<u64, StoreError> {
+        const WHAT: &str = "ask for a hand-over";
+        let mut write = self.write(WHAT).await?;
+        let mut found = 0;
+        for shard in shards {
+            let done = sqlx::query(
+                "UPDATE fastjob_app_owner SET desired_server = ?3, desired_until = ?4 WHERE app_id = ?1 AND shard = ?2",
+            )
+            .bind(shard.app.0)
+            .bind(shard.shard)
+            .bind(&desired.server.as_bytes()[..])
+            .bind(desired.until.get())
+            .execute(&mut *write)
+            .await
+            .map_err(|error| fault(WHAT, error))?;
+            found += done.rows_affected();
+        }
+        owners_changed(&mut write).await?;
         commit(write, WHAT).await?;
-        Ok(true)
+        Ok(found)
     }
 
     async fn epoch_raise(
@@ -188,6 +252,22 @@ impl Ownership for SqliteStore {
         commit(write, WHAT).await?;
         Ok(Some(claimed))
     }
+}
+
+/// Others look again.
+pub(super) async fn owners_changed(write: &mut SqliteConnection) -> Result<(), StoreError> {
+    changed(write, "owners").await
+}
+
+/// As [`owners_changed`], of tokens.
+pub(super) async fn tokens_changed(write: &mut SqliteConnection) -> Result<(), StoreError> {
+    changed(write, "tokens").await
+}
+
+async fn changed(write: &mut SqliteConnection, kind: &'static str) -> Result<(), StoreError> {
+    let done =
+        sqlx::query("UPDATE fastjob_change SET seq = seq + 1 WHERE kind = ?").bind(kind).execute(write).await;
+    done.map(drop).map_err(|error| fault("count a change", error))
 }
 
 async fn log(
@@ -226,6 +306,10 @@ fn owned(row: &SqliteRow) -> Result<Owned, StoreError> {
         epoch: Epoch(row.get("epoch")?),
         rpc_address: row.get("rpc_address")?,
         dead: row.get("dead")?,
+        desired: match (row.maybe_id("desired_server")?, row.maybe_at("desired_until")?) {
+            (Some(server), Some(until)) => Some(Desired { server, until }),
+            _ => None,
+        },
     })
 }
 

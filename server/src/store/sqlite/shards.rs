@@ -11,6 +11,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::SqliteStore;
 use super::fault::fault;
+use super::inbox::outcomes_of;
 use super::row::{JOB, RUN, Runs, job};
 use crate::store::backend::{Shards, Turn, TurnEnd};
 use crate::store::error::StoreError;
@@ -72,6 +73,9 @@ impl Shards for SqliteStore {
             let mut known: HashSet<RunId> = facts.runs.iter().map(|run| run.id).collect();
             let fired = runs_fired(&mut read, shard, &needs.fired).await?;
             facts.runs.extend(fired.into_iter().filter(|run| known.insert(run.id)));
+        }
+        if !needs.outcomes_of.is_empty() {
+            facts.outcomes = outcomes_of(&mut read, shard, needs.outcomes_of.iter()).await?;
         }
         if !needs.histories.is_empty() {
             for job in jobs_by_name(&mut read, shard, needs.histories.iter()).await? {
@@ -301,7 +305,7 @@ pub(super) fn tick_keys(from: Millis, to: Millis) -> (String, String) {
     }
 }
 
-fn hex<'i, Kind: 'i>(ids: impl Iterator<Item = &'i Id<Kind>>) -> String {
+pub(super) fn hex<'i, Kind: 'i>(ids: impl Iterator<Item = &'i Id<Kind>>) -> String {
     json(ids.map(|id| id.to_string().replace('-', "")))
 }
 
