@@ -205,7 +205,8 @@ impl Postgres {
             .map_err(|error| format!("the server does not run: {error}"))?;
         let pid = text.lines().next().and_then(|line| line.parse().ok()).and_then(Pid::from_raw);
         let pid = pid.ok_or("postmaster.pid has no pid")?;
-        rustix::process::kill_process(pid, signal).map_err(|error| format!("failed to signal {pid:?}: {error}"))
+        rustix::process::kill_process(pid, signal)
+            .map_err(|error| format!("failed to signal {pid:?}: {error}"))
     }
 }
 
@@ -235,7 +236,8 @@ fn as_postgres(program: &Path) -> Command {
 /// Debian keeps the server's programs outside of PATH.
 fn program(name: &str) -> PathBuf {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let newest = versions.map(|version| version.path().join("bin").join(name)).filter(|path| path.exists()).max();
+    let newest =
+        versions.map(|version| version.path().join("bin").join(name)).filter(|path| path.exists()).max();
     newest.unwrap_or_else(|| PathBuf::from(name))
 }
 
@@ -245,7 +247,8 @@ fn free_port() -> Result<u16, String> {
 }
 
 fn check(what: &str, output: std::io::Result<Output>) -> Result<String, String> {
-    let output = output.map_err(|error| format!("failed to run {what} (scripts/setup.sh postgres): {error}"))?;
+    let output =
+        output.map_err(|error| format!("failed to run {what} (scripts/setup.sh postgres): {error}"))?;
     if !output.status.success() {
         let why = String::from_utf8_lossy(&output.stderr).into_owned();
         return Err(format!("{what}: {} {why}", output.status));
