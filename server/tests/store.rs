@@ -13,8 +13,12 @@ mod commits;
 mod facts;
 #[path = "store/inbox.rs"]
 mod inbox;
+#[path = "harness/mariadb.rs"]
+mod mariadb;
 #[path = "store/model.rs"]
 mod model;
+#[path = "store/mysql.rs"]
+mod mysql;
 #[path = "store/ownership.rs"]
 mod ownership;
 #[path = "store/queries.rs"]
@@ -23,6 +27,8 @@ mod queries;
 mod rate;
 #[path = "store/sqlite.rs"]
 mod sqlite;
+#[path = "harness/supervised.rs"]
+mod supervised;
 
 /// Runs each of these cases of a module on each backend.
 #[macro_export]
