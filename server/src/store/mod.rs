@@ -4,8 +4,11 @@
 mod backend;
 mod error;
 mod front;
+mod keys;
+mod row;
 mod shape;
 mod sqlite;
+mod values;
 
 use std::fmt;
 use std::path::Path;
