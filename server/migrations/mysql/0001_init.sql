@@ -12,7 +12,8 @@ CREATE TABLE IF NOT EXISTS fastjob_server (
     version      VARCHAR(255) NOT NULL,
     phase        VARCHAR(16)  NOT NULL,            -- up, draining, dead
     seq          BIGINT       NOT NULL,
-    renewed_at   BIGINT       NOT NULL
+    renewed_at   BIGINT       NOT NULL,
+    KEY fastjob_server_phase (phase)
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE IF NOT EXISTS fastjob_app (

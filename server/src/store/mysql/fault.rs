@@ -58,8 +58,25 @@ fn code_kind(number: Option<u16>) -> ErrorKind {
     match number {
         // Null, out of range, too long, wrong for its column, duplicate, a constraint, more than a packet holds.
         Some(
-            1048 | 1062 | 1138 | 1153 | 1169 | 1216 | 1217 | 1263..=1265 | 1292 | 1364 | 1366 | 1406 | 1451 | 1452
-            | 1557 | 1586 | 1690 | 3819 | 4025,
+            1048
+            | 1062
+            | 1138
+            | 1153
+            | 1169
+            | 1216
+            | 1217
+            | 1263..=1265
+            | 1292
+            | 1364
+            | 1366
+            | 1406
+            | 1451
+            | 1452
+            | 1557
+            | 1586
+            | 1690
+            | 3819
+            | 4025,
         ) => ErrorKind::Data,
         // The table is damaged, or is none.
         Some(1034 | 1035 | 1194 | 1195 | 1712) => ErrorKind::Corrupt,

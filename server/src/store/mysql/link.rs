@@ -42,6 +42,12 @@ struct Idle {
     generation: u64,
 }
 
+/// A connection that somebody keeps for the next time.
+pub(super) struct Kept {
+    link: Link,
+    since: Duration,
+}
+
 /// A connection that is held.
 pub(super) struct Link {
     pool: Arc<Pool>,
@@ -71,7 +77,7 @@ impl Pool {
             Err(_) => return Err(unavailable(what, "no connection was free for 5 s")),
         };
         while let Some(idle) = self.take_idle() {
-            if idle.generation == self.generation() && self.clock.elapsed() - idle.since < self.idle_limit {
+            if self.is_good(idle.generation, idle.since) {
                 let Idle { connection, generation, .. } = idle;
                 return Ok(Link { pool: self.clone(), connection, generation, permit: Some(permit) });
             }
@@ -112,6 +118,11 @@ impl Pool {
 
     fn take_idle(&self) -> Option<Idle> {
         self.idle.lock().pop()
+    }
+
+    /// Whether a connection of that generation, left alone since then, can be relied on.
+    fn is_good(&self, generation: u64, since: Duration) -> bool {
+        generation == self.generation() && self.clock.elapsed().saturating_sub(since) < self.idle_limit
     }
 
     fn generation(&self) -> u64 {
@@ -159,9 +170,10 @@ impl Link {
         }
     }
 
-    /// Whether it may still be used by those who keep one for themselves.
-    pub(super) fn is_current(&self) -> bool {
-        self.generation == self.pool.generation()
+    /// Keeps it for the next time.
+    pub(super) fn keep(self) -> Kept {
+        let since = self.pool.clock.elapsed();
+        Kept { link: self, since }
     }
 
     /// Statements without parameters.
@@ -202,11 +214,7 @@ impl Link {
     }
 
     /// Queries, for the one row if there is one.
-    pub(super) async fn one(
-        &mut self,
-        what: &str,
-        query: Asked<'_>,
-    ) -> Result<Option<MySqlRow>, StoreError> {
+    pub(super) async fn one(&mut self, what: &str, query: Asked<'_>) -> Result<Option<MySqlRow>, StoreError> {
         self.all(what, query).await.map(|rows| rows.into_iter().next())
     }
 
@@ -221,6 +229,15 @@ impl Link {
             self.pool.drop_all();
         }
         judge(what, error)
+    }
+}
+
+impl Kept {
+    /// The connection, unless it was left alone for too long, or the server was lost since.
+    pub(super) fn still_good(self) -> Option<Link> {
+        let Self { link, since } = self;
+        let good = link.pool.is_good(link.generation, since);
+        good.then_some(link)
     }
 }
 
