@@ -17,6 +17,8 @@ mod inbox;
 mod model;
 #[path = "store/ownership.rs"]
 mod ownership;
+#[path = "harness/postgres.rs"]
+mod postgres_harness;
 #[path = "store/queries.rs"]
 mod queries;
 #[path = "store/rate.rs"]
@@ -33,6 +35,15 @@ macro_rules! on_every_backend {
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $case() {
                     super::$case($crate::bundle::Bundle::sqlite().await).await;
+                }
+            )+
+        }
+
+        mod on_postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    super::$case($crate::bundle::Bundle::postgres().await).await;
                 }
             )+
         }
