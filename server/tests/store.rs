@@ -21,6 +21,8 @@ mod model;
 mod mysql;
 #[path = "store/ownership.rs"]
 mod ownership;
+#[path = "harness/postgres.rs"]
+mod postgres_harness;
 #[path = "store/queries.rs"]
 mod queries;
 #[path = "store/rate.rs"]
@@ -39,6 +41,34 @@ macro_rules! on_every_backend {
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $case() {
                     super::$case($crate::bundle::Bundle::sqlite().await).await;
+                }
+            )+
+        }
+
+        mod on_postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    super::$case($crate::bundle::Bundle::postgres().await).await;
+                }
+            )+
+        }
+
+        mod on_mariadb {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    super::$case($crate::bundle::Bundle::mariadb().await).await;
+                }
+            )+
+        }
+
+        mod on_mysql {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                #[ignore = "needs what scripts/mysql.sh downloads"]
+                async fn $case() {
+                    super::$case($crate::bundle::Bundle::mysql().await).await;
                 }
             )+
         }

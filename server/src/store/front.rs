@@ -24,6 +24,7 @@ macro_rules! sentences {
                     match &*self.backend {
                         Backend::Sqlite(store) => store.$name($($argument),*).await,
                         Backend::MySql(store) => store.$name($($argument),*).await,
+                        Backend::Postgres(store) => store.settle(store.$name($($argument),*).await),
                     }
                 })
                 .await

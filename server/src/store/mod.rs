@@ -6,6 +6,7 @@ mod error;
 mod front;
 mod keys;
 mod mysql;
+mod postgres;
 mod row;
 mod shape;
 mod sqlite;
@@ -26,6 +27,7 @@ pub use backend::{
 pub use error::{ErrorKind, StoreError};
 
 use mysql::MySqlStore;
+use postgres::PostgresStore;
 use sqlite::SqliteStore;
 
 /// How long one sentence may take, with all its tries.
@@ -59,6 +61,7 @@ impl Default for StoreOptions {
 enum Backend {
     Sqlite(SqliteStore),
     MySql(MySqlStore),
+    Postgres(PostgresStore),
 }
 
 /// What a deadline that ran out says of the sentence.
@@ -69,14 +72,16 @@ enum Access {
 }
 
 impl Store {
-    /// Opens the database at `url`, as `sqlite:fastjob.db`, creates it if it is not there, and brings its schema up to
-    /// date. Errors: [`ErrorKind::Busy`] if another server holds it, [`ErrorKind::Newer`] if a newer program migrated
-    /// it, [`ErrorKind::ReadOnly`], [`ErrorKind::Corrupt`] if it is no database, [`ErrorKind::Unavailable`].
+    /// Opens the database at `url`, as `sqlite:fastjob.db` or `postgres://fastjob@localhost/fastjob`, and brings its schema
+    /// up to date; a file is created if it is not there. Errors: [`ErrorKind::Busy`] if another server holds or migrates
+    /// it, [`ErrorKind::Newer`] if a newer program migrated it, [`ErrorKind::ReadOnly`], [`ErrorKind::Corrupt`] if it is no
+    /// database, [`ErrorKind::Unavailable`].
     pub async fn open(url: &str, options: StoreOptions) -> Result<Self, StoreError> {
         let (scheme, rest) = url.split_once(':').unwrap_or_default();
         let backend = match scheme {
             "sqlite" => Backend::Sqlite(SqliteStore::open(file(rest), options).await?),
             "mysql" | "mariadb" => Backend::MySql(MySqlStore::open(url, options).await?),
+            "postgres" | "postgresql" => Backend::Postgres(PostgresStore::open(url, options).await?),
             _ => return Err(StoreError::new(ErrorKind::Unavailable, UNKNOWN_SCHEME)),
         };
         Ok(Self { backend: Arc::new(backend) })
@@ -87,6 +92,7 @@ impl Store {
         match &*self.backend {
             Backend::Sqlite(store) => store.close().await,
             Backend::MySql(store) => store.close().await,
+            Backend::Postgres(store) => store.close().await,
         }
     }
 
@@ -120,7 +126,7 @@ impl Store {
 }
 
 const UNKNOWN_SCHEME: &str = "the database's url has no scheme that is known: give a file, as sqlite:fastjob.db, or a \
-     server, as mysql://fastjob@localhost/fastjob";
+     server, as postgres://fastjob@localhost/fastjob or mysql://fastjob@localhost/fastjob";
 
 fn file(rest: &str) -> &Path {
     Path::new(rest.strip_prefix("//").unwrap_or(rest))
