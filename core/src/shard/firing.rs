@@ -88,7 +88,7 @@ impl Shard {
     }
 
     /// One firing by call. The same key, or the same request, makes one run.
-    fn fire(&mut self, fire: Fire, turn: &mut Turn) -> Result<Triggered, Refusal> {
+    pub(super) fn fire(&mut self, fire: Fire, turn: &mut Turn) -> Result<Triggered, Refusal> {
         let Some(known) = self.memory.job_named(&fire.job) else { return Err(job_not_found(&fire.job)) };
         let key = fire_key(&fire);
         let earlier = turn.fired.get(&(known.job.id, key.clone())).and_then(|id| self.any_run(*id, turn));
