@@ -27,6 +27,8 @@ const FRAMES_IN: &str = "fastjob_frames_received_total";
 const FRAMES_OUT: &str = "fastjob_frames_sent_total";
 const RENEWAL: &str = "fastjob_lease_renewal_seconds";
 const OWNED: &str = "fastjob_shards_owned";
+const INBOX_FAILED: &str = "fastjob_inbox_failed_total";
+const INBOX_DONE: &str = "fastjob_inbox_done_total";
 const BUILD: &str = "fastjob_build_info";
 
 const SECONDS: [f64; 15] =
@@ -71,6 +73,8 @@ fn describe() {
     describe_counter!(FRAMES_OUT, "Frames sent to workers");
     describe_histogram!(RENEWAL, Unit::Seconds, "One renewal of this server's lease");
     describe_gauge!(OWNED, "Shards this server owns");
+    describe_counter!(INBOX_FAILED, "Commands of the inbox that were set aside; app empty: they name no app");
+    describe_counter!(INBOX_DONE, "Commands of the inbox that were carried out");
     describe_gauge!(BUILD, "1, with the version of this server as label");
 }
 
@@ -92,6 +96,16 @@ impl AppLabels {
         known.insert(label.clone());
         label
     }
+}
+
+/// Commands of the inbox were set aside.
+pub fn inbox_failed(app: &Arc<str>, count: u64) {
+    counter!(INBOX_FAILED, "app" => app.clone()).increment(count);
+}
+
+/// Commands of the inbox were carried out.
+pub fn inbox_done(app: &Arc<str>, count: u64) {
+    counter!(INBOX_DONE, "app" => app.clone()).increment(count);
 }
 
 /// A run's first attempt is dispatched `late_ms` after the run was due.

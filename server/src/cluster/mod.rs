@@ -1,7 +1,11 @@
 //! This server among the others: its lease, the shards it claims, the owners it runs for them, and who owns the rest.
 
+pub mod command;
 pub mod directory;
+pub mod inbox;
+pub mod key;
 pub mod lease;
+pub mod peers;
 
 use std::sync::Arc;
 use std::time::Duration;

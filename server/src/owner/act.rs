@@ -25,6 +25,19 @@ impl Owner {
             self.reply(ticket, reply);
         }
         self.shared.waiters.ended(&plan.ended);
+        self.count_commands(rows);
+    }
+
+    fn count_commands(&self, rows: &Rows) {
+        if !rows.inbox_done.is_empty() {
+            metrics::inbox_done(&self.app, rows.inbox_done.len() as u64);
+        }
+        if let Some(first) = rows.inbox_failed.first() {
+            metrics::inbox_failed(&self.app, rows.inbox_failed.len() as u64);
+            let (id, reason) = (first.id, &*first.reason);
+            let rows = rows.inbox_failed.len();
+            tracing::warn!(shard = %self.settings.shard, rows, first = %id, reason, "commands of the inbox set aside");
+        }
     }
 
     fn count(&self, plan: &Plan, rows: &Rows) {
