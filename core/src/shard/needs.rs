@@ -1,6 +1,5 @@
 //! What a batch needs that memory lacks.
 
-use super::firing::fire_key;
 use super::{Call, Fire, Later, Message, Needs, Order, Shard};
 use crate::clock::Millis;
 use crate::domain::{FireKey, Name, Outcome};
@@ -60,7 +59,7 @@ impl Shard {
 
     fn needs_of_fire(&self, fire: &Fire, needs: &mut Needs) {
         self.needs_job(&fire.job, needs);
-        needs.fired.push((fire.job.clone(), fire_key(fire)));
+        needs.fired.push((fire.job.clone(), fire.fire_key()));
     }
 
     fn needs_of_later(&self, later: &Later, needs: &mut Needs) {

@@ -159,7 +159,7 @@ impl InboxReader {
             return Ok(());
         }
         let ids: Vec<InboxId> = rows.iter().map(|row| row.id).collect();
-        metrics::inbox_failed(&"".into(), ids.len() as u64);
+        metrics::inbox_refused(ids.len() as u64);
         tracing::warn!(rows = ids.len(), first = %ids[0], "commands of the inbox set aside: they name no app");
         self.parts.store.inbox_refuse(&ids, self.parts.time.now(), "app: there is none of this name").await
     }
@@ -206,7 +206,7 @@ impl InboxReader {
         }
         match answer {
             Ok(_) => {
-                ids.iter().for_each(|id| drop(self.guilty.remove(id)));
+                self.guilty.retain(|id| !ids.contains(id));
                 // There may be more for this shard.
                 if ids.len() == MAX_COMMANDS || !self.suspects.is_empty() {
                     self.parts.nudge.notify_one();
