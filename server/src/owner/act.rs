@@ -45,6 +45,7 @@ impl Owner {
             }
         }
         let load = self.shard.load();
+        self.load.show(load);
         let open = OpenRuns { waiting: load.waiting, scheduled: load.scheduled, dispatched: load.dispatched };
         metrics::shard_open_runs(&self.app, self.settings.shard.shard, open);
     }
