@@ -19,7 +19,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::failpoint::failpoint;
-use crate::metrics;
+use crate::metrics::{self, ShardMetrics};
 use crate::store::{Claimed, Store, StoreError};
 use crate::trust::time::DatabaseTime;
 use crate::trust::{Lapse, LapsesSeen, Look, Trust};
@@ -49,8 +49,7 @@ pub struct Shared {
 pub struct Owner {
     shared: Shared,
     settings: Settings,
-    /// The app's label in metrics.
-    app: Arc<str>,
+    metrics: ShardMetrics,
     door: mpsc::Receiver<Knock>,
     load: ShownLoad,
     stop: CancellationToken,
@@ -94,7 +93,7 @@ enum Turn {
 }
 
 impl Owner {
-    /// An owner of the shard that was just claimed, behind its door.
+    /// An owner of the shard that was just claimed, behind its door; `app` is its app's label in metrics.
     pub fn new(
         shared: Shared,
         settings: Settings,
@@ -105,10 +104,11 @@ impl Owner {
     ) -> Self {
         let seen = shared.trust.lapses_seen();
         let shard = Shard::new(settings.clone(), boot::chance());
+        let metrics = ShardMetrics::new(app, settings.shard.shard);
         let mut owner = Self {
             shared,
             settings,
-            app,
+            metrics,
             door,
             load,
             stop,
@@ -212,7 +212,6 @@ impl Owner {
 
     fn fenced(self) -> Ended {
         tracing::warn!(shard = %self.settings.shard, epoch = self.settings.epoch.0, "shard taken over by another server");
-        metrics::shard_open_runs(&self.app, self.settings.shard.shard, Default::default());
         Ended::Fenced
     }
 
@@ -220,7 +219,6 @@ impl Owner {
         if let Look::Regained(lapse) = self.shared.trust.look(&mut self.seen) {
             self.missed(Some(lapse.from), lapse.until);
         }
-        metrics::shard_open_runs(&self.app, self.settings.shard.shard, Default::default());
         Ended::Stopped(Stopped {
             epoch: self.settings.epoch,
             outage_from: self.outage.map(|noted| noted.from),
