@@ -55,6 +55,7 @@ impl Owner {
             }
         }
         let load = self.shard.load();
+        self.load.show(load);
         self.metrics.open_runs(OpenRuns {
             waiting: load.waiting,
             scheduled: load.scheduled,
