@@ -12,6 +12,8 @@ use fastjob_core::protocol::v1::forward_reply::Reply;
 use fastjob_core::protocol::v1::peer_client::PeerClient;
 use fastjob_core::protocol::{refusal, v1};
 use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
@@ -96,6 +98,13 @@ impl Peers {
         let kinds = kinds.iter().map(|kind| (*kind).into()).collect();
         let call = client.nudge(self.signed(key, v1::NudgeRequest { kinds }, NUDGE_WAIT));
         let _ = tokio::time::timeout(NUDGE_WAIT, call).await;
+    }
+
+    /// Nudges the servers at these addresses to look for shards, until `stop`.
+    pub async fn pass_on(&self, mut addresses: mpsc::Receiver<String>, stop: CancellationToken) {
+        while let Some(Some(address)) = stop.run_until_cancelled(addresses.recv()).await {
+            self.nudge(&address, &[v1::NudgeKind::Owners]).await;
+        }
     }
 
     fn signed<T>(&self, key: &ClusterKey, message: T, wait: Duration) -> Request<T> {
@@ -206,7 +215,9 @@ mod tests {
     fn the_codes_of_other_servers_are_kept_once_each_and_not_without_end() {
         let peers = Peers::new(None, Arc::new(ManualClock::at(Millis::new(0))));
         assert!(std::ptr::eq(peers.code("job_not_found".into()), peers.code("job_not_found".into())));
-        (0..MAX_CODES).for_each(|n| drop(peers.code(format!("code_{n}"))));
+        for n in 0..MAX_CODES {
+            peers.code(format!("code_{n}"));
+        }
         assert_eq!(peers.code("one_more".into()), "refused");
     }
 }
