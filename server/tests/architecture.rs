@@ -65,8 +65,10 @@ fn sql_stands_in_the_folder_of_its_database_alone() {
     let mut found = Vec::new();
     for source in all_sources() {
         let folders = ["sqlite", "postgres"].map(|backend| format!("server/src/store/{backend}"));
-        let is_backend =
-            source.path.parent().is_some_and(|folder| folders.iter().any(|backend| folder.ends_with(backend)));
+        let is_backend = source
+            .path
+            .parent()
+            .is_some_and(|folder| folders.iter().any(|backend| folder.ends_with(backend)));
         found.extend(lines_with(&source, &["sqlx::", "use sqlx"]).filter(|_| !is_backend));
     }
     assert!(found.is_empty(), "it belongs into store/<backend>:\n{}", found.join("\n"));

@@ -74,7 +74,10 @@ impl Engine {
             "postgres" | "postgresql" => server(url).map(|url| Self::Postgres { url }),
             "mysql" | "mariadb" => {
                 let message = format!("{scheme} is not supported by this version");
-                Err((message, "give a file, as sqlite:fastjob.db, or postgres://user:password@host:5432/database"))
+                Err((
+                    message,
+                    "give a file, as sqlite:fastjob.db, or postgres://user:password@host:5432/database",
+                ))
             }
             _ => Err((
                 "has no scheme that is known".to_owned(),
