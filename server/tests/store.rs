@@ -17,6 +17,8 @@ mod inbox;
 mod model;
 #[path = "store/ownership.rs"]
 mod ownership;
+#[path = "store/postgres.rs"]
+mod postgres;
 #[path = "harness/postgres.rs"]
 mod postgres_harness;
 #[path = "store/queries.rs"]
