@@ -61,7 +61,7 @@ impl Default for StoreOptions {
 enum Backend {
     Sqlite(SqliteStore),
     MySql(MySqlStore),
-    Postgres(PostgresStore),
+    Postgres(Box<PostgresStore>),
 }
 
 /// What a deadline that ran out says of the sentence.
@@ -81,7 +81,7 @@ impl Store {
         let backend = match scheme {
             "sqlite" => Backend::Sqlite(SqliteStore::open(file(rest), options).await?),
             "mysql" | "mariadb" => Backend::MySql(MySqlStore::open(url, options).await?),
-            "postgres" | "postgresql" => Backend::Postgres(PostgresStore::open(url, options).await?),
+            "postgres" | "postgresql" => Backend::Postgres(Box::new(PostgresStore::open(url, options).await?)),
             _ => return Err(StoreError::new(ErrorKind::Unavailable, UNKNOWN_SCHEME)),
         };
         Ok(Self { backend: Arc::new(backend) })
@@ -100,6 +100,7 @@ impl Store {
     pub fn is_exclusive(&self) -> bool {
         match &*self.backend {
             Backend::Sqlite(_) => true,
+            Backend::MySql(_) | Backend::Postgres(_) => false,
         }
     }
 

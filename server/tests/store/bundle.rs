@@ -45,6 +45,8 @@ pub(crate) enum Place {
     MariaDb(String),
     /// On the MySQL of all bundles.
     MySql(String),
+    /// At this url; gone with its server.
+    Elsewhere(String),
 }
 
 impl Drop for Place {
@@ -54,7 +56,7 @@ impl Drop for Place {
             return;
         };
         match self {
-            Self::File(_) => {}
+            Self::File(_) | Self::Elsewhere(_) => {}
             Self::Postgres(_) => {
                 let drop = format!("DROP DATABASE {name} WITH (FORCE)");
                 postgres_server().execute("postgres", &drop).map(|_| ()).unwrap();
@@ -111,6 +113,11 @@ impl Bundle {
         Self::at(Place::MySql(mysql_server().fresh_database().unwrap())).await
     }
 
+    /// At a PostgreSQL server of the case's own.
+    pub(crate) async fn at_url(url: String) -> Self {
+        Self::at(Place::Elsewhere(url)).await
+    }
+
     async fn at(place: Place) -> Self {
         let clock = Arc::new(ManualClock::at(START));
         let store = open(&place.url(), clock.clone()).await.unwrap();
@@ -135,7 +142,9 @@ impl Bundle {
     pub(crate) fn path(&self) -> PathBuf {
         match &self.place {
             Place::File(dir) => dir.path().join("fastjob.db"),
-            Place::Postgres(url) | Place::MariaDb(url) | Place::MySql(url) => panic!("{url} is no file"),
+            Place::Postgres(url) | Place::MariaDb(url) | Place::MySql(url) | Place::Elsewhere(url) => {
+                panic!("{url} is no file")
+            }
         }
     }
 
@@ -303,7 +312,7 @@ impl Place {
     fn url(&self) -> String {
         match self {
             Self::File(dir) => format!("sqlite:{}", dir.path().join("fastjob.db").display()),
-            Self::Postgres(url) | Self::MariaDb(url) | Self::MySql(url) => url.clone(),
+            Self::Postgres(url) | Self::MariaDb(url) | Self::MySql(url) | Self::Elsewhere(url) => url.clone(),
         }
     }
 }
