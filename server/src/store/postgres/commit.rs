@@ -24,7 +24,7 @@ impl PostgresStore {
             .map(|(turn, _)| turn)
             .collect();
         if held.is_empty() {
-            write.roll_back().await?;
+            write.done().await?;
         } else {
             write_rows(&mut write, &Joined(&held)).await?;
             write.commit().await?;
