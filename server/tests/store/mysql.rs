@@ -357,12 +357,11 @@ async fn locked(on: &Bundle) -> MySqlConnection {
     other
 }
 
-/// How many sessions of this database wait for a lock.
+/// How many sessions of this database ask for fences, which somebody else holds.
 fn lock_waits(server: &MariaDb, url: &str) -> u32 {
     let query = format!(
-        "SELECT COUNT(*) FROM information_schema.innodb_trx trx
-         JOIN information_schema.processlist process ON process.id = trx.trx_mysql_thread_id
-         WHERE trx.trx_state = 'LOCK WAIT' AND process.db = '{}'",
+        "SELECT COUNT(*) FROM information_schema.processlist
+         WHERE db = '{}' AND info LIKE '%fastjob_app_owner%LOCK IN SHARE MODE%'",
         database(url)
     );
     server.execute(&query).unwrap().trim().parse().unwrap()
