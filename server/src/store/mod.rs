@@ -34,7 +34,7 @@ use sqlite::SqliteStore;
 const DEADLINE: Duration = Duration::from_secs(10);
 /// Tries of one sentence.
 const MAX_TRIES: u32 = 5;
-/// The wait before the second try; each further one is twice as long.
+/// The wait before the second try, give or take a half; each further one is twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(20);
 
 /// The database. Cheap to clone.
@@ -111,7 +111,8 @@ impl Store {
                 match once().await {
                     Err(error) if error.is_worth_another_try() => {
                         tracing::debug!(%error, "trying again");
-                        tokio::time::sleep(wait).await;
+                        // Two that were in each other's way must not meet again.
+                        tokio::time::sleep(wait.mul_f64(rand::random_range(0.5..1.5))).await;
                         wait *= 2;
                     }
                     answer => return answer,
