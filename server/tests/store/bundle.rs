@@ -41,30 +41,15 @@ pub(crate) enum Place {
     File(tempfile::TempDir),
     /// On the PostgreSQL server of all bundles, at this url.
     Postgres(String),
-    /// On the MariaDB of all bundles.
-    MariaDb(String),
-    /// On the MySQL of all bundles.
-    MySql(String),
     /// At this url; gone with its server.
     Elsewhere(String),
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let Some(name) = self.url().rsplit('/').next().map(|name| name.replace("?ssl-mode=disabled", ""))
-        else {
-            return;
-        };
-        match self {
-            Self::File(_) | Self::Elsewhere(_) => {}
-            Self::Postgres(_) => {
-                let drop = format!("DROP DATABASE {name} WITH (FORCE)");
-                postgres_server().execute("postgres", &drop).map(|_| ()).unwrap();
-            }
-            Self::MariaDb(_) => {
-                mariadb_server().execute(&format!("DROP DATABASE {name}")).map(|_| ()).unwrap()
-            }
-            Self::MySql(_) => mysql_server().execute(&format!("DROP DATABASE {name}")).map(|_| ()).unwrap(),
+        if let Self::Postgres(url) = self {
+            let name = url.rsplit('/').next().unwrap();
+            postgres_server().execute("postgres", &format!("DROP DATABASE {name} WITH (FORCE)")).unwrap();
         }
     }
 }
@@ -106,14 +91,14 @@ impl Bundle {
     }
 
     pub(crate) async fn mariadb() -> Self {
-        Self::at(Place::MariaDb(mariadb_server().fresh_database().unwrap())).await
+        Self::at(Place::Elsewhere(mariadb_server().fresh_database().unwrap())).await
     }
 
     pub(crate) async fn mysql() -> Self {
-        Self::at(Place::MySql(mysql_server().fresh_database().unwrap())).await
+        Self::at(Place::Elsewhere(mysql_server().fresh_database().unwrap())).await
     }
 
-    /// At a PostgreSQL server of the case's own.
+    /// At a server of the case's own.
     pub(crate) async fn at_url(url: String) -> Self {
         Self::at(Place::Elsewhere(url)).await
     }
@@ -142,9 +127,7 @@ impl Bundle {
     pub(crate) fn path(&self) -> PathBuf {
         match &self.place {
             Place::File(dir) => dir.path().join("fastjob.db"),
-            Place::Postgres(url) | Place::MariaDb(url) | Place::MySql(url) | Place::Elsewhere(url) => {
-                panic!("{url} is no file")
-            }
+            Place::Postgres(url) | Place::Elsewhere(url) => panic!("{url} is no file"),
         }
     }
 
@@ -312,7 +295,7 @@ impl Place {
     fn url(&self) -> String {
         match self {
             Self::File(dir) => format!("sqlite:{}", dir.path().join("fastjob.db").display()),
-            Self::Postgres(url) | Self::MariaDb(url) | Self::MySql(url) | Self::Elsewhere(url) => url.clone(),
+            Self::Postgres(url) | Self::Elsewhere(url) => url.clone(),
         }
     }
 }

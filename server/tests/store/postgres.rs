@@ -294,7 +294,7 @@ async fn no_statement_of_an_owner_scans_a_table_be_it_empty_or_full() {
 }
 
 /// Every kind of row and of question of an owner, often enough that the database settles on a plan.
-async fn work(on: &Bundle) {
+pub(crate) async fn work(on: &Bundle) {
     for _ in 0..8 {
         let mut jobs: Vec<_> = (0..4).map(|_| on.job(&format!("job-{}", on.id::<()>()))).collect();
         jobs.iter_mut().for_each(|job| job.next_at = Some(START));
