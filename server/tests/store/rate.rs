@@ -7,7 +7,8 @@ use fastjob_core::clock::{Clock, SystemClock};
 use fastjob_core::domain::{Ended, Run};
 use fastjob_core::shard::Rows;
 
-use crate::bundle::{Bundle, START, after_start, ended};
+use crate::bundle::{Bundle, START, after_start, ended, mysql_server};
+use crate::mariadb::MariaDb;
 use crate::postgres_harness::Postgres;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -29,6 +30,24 @@ async fn runs_made_started_and_ended_on_postgres() {
             server.execute(&format!("fresh_{database}"), hot).unwrap()
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "prints figures, proves nothing"]
+async fn runs_made_started_and_ended_on_mariadb() {
+    durable(&MariaDb::start().unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "prints figures, proves nothing"]
+async fn runs_made_started_and_ended_on_mysql() {
+    durable(mysql_server()).await;
+}
+
+/// Of commits that wait for the disk, as in service.
+async fn durable(server: &MariaDb) {
+    server.execute("SET GLOBAL innodb_flush_log_at_trx_commit = 1").unwrap();
+    measure(async || Bundle::at_url(server.fresh_database().unwrap()).await).await;
 }
 
 async fn measure(open: impl AsyncFn() -> Bundle) {
