@@ -12,10 +12,9 @@ pub mod workers;
 use std::sync::Arc;
 
 use fastjob_core::clock::{Clock, Millis};
-use fastjob_core::domain::{Name, Refusal, RefusalKind};
+use fastjob_core::domain::{self, Name, Refusal, RefusalKind};
 use fastjob_core::id::{Chance, ServerId, ShardKey};
 use fastjob_core::shard::{Call, Reply};
-use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 
 use crate::cluster::directory::Directory;
@@ -116,10 +115,7 @@ impl Api {
 
 /// The shard of a job: by the hash of its name, so that every server finds it without asking.
 fn shard_of(app: &App, job: &Name) -> ShardKey {
-    let digest = Sha256::digest(job.as_str());
-    let head = u64::from_be_bytes(digest[..8].try_into().expect("8 of 32 bytes"));
-    let shard = head % u64::from(app.shards.max(1));
-    ShardKey { app: app.id, shard: u16::try_from(shard).expect("less than the number of shards") }
+    ShardKey { app: app.id, shard: domain::shard_of(job.as_str(), app.shards) }
 }
 
 fn shards(app: &App) -> impl Iterator<Item = ShardKey> + use<> {
