@@ -33,6 +33,13 @@ pub enum RunBy {
         /// As given to the trigger.
         key: Arc<str>,
     },
+    /// By the request id of its trigger, which carried no key.
+    Request {
+        /// Of which job.
+        job: Name,
+        /// As the trigger's first caller made it.
+        request: RequestId,
+    },
 }
 
 /// A run with all that is known of it.
@@ -83,20 +90,24 @@ impl Api {
 
     /// A run, its attempts, and how far it is.
     pub async fn run_get(&self, by: &Authorized, which: RunBy) -> Result<RunSeen, Refusal> {
-        let id = match which {
-            RunBy::Id(id) => id,
-            RunBy::Key { job, key } => {
-                let fire_key = FireKey::of_idempotency_key(&key);
-                let found =
-                    self.0.store.run_fired(by.app().id, &job, &fire_key).await.map_err(store_failed)?;
-                found.ok_or_else(|| {
-                    not_found("run_not_found", format!("job {job:?} has no run of this idempotency key"))
-                })?
-            }
-        };
+        let id = self.run_id(by, &which).await?;
         let (run, attempts) = self.stored(by, id).await?;
         let progress = self.progress(&run).await;
         Ok(RunSeen { run, attempts, progress })
+    }
+
+    async fn run_id(&self, by: &Authorized, which: &RunBy) -> Result<RunId, Refusal> {
+        let (job, fire_key) = match which {
+            RunBy::Id(id) => return Ok(*id),
+            RunBy::Key { job, key } => (job, FireKey::of_idempotency_key(key)),
+            RunBy::Request { job, request } => (job, FireKey::Request(*request)),
+        };
+        let found = self.0.store.run_fired(by.app().id, job, &fire_key).await.map_err(store_failed)?;
+        found.ok_or_else(|| {
+            let what = if matches!(which, RunBy::Key { .. }) { "idempotency key" } else { "request id" };
+            not_found("run_not_found", format!("job \"{job}\" has no run of this {what} (yet)"))
+                .remedy("a trigger that was accepted has its run once its app has an owner again")
+        })
     }
 
     async fn progress(&self, run: &Run) -> Option<(u8, Arc<str>)> {

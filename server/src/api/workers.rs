@@ -1,6 +1,7 @@
 //! Workers: as their owners see them.
 
 use fastjob_core::domain::Refusal;
+use fastjob_core::protocol::v1;
 use fastjob_core::shard::{Call, Reply, WorkerState};
 
 use super::auth::Authorized;
@@ -17,5 +18,10 @@ impl Api {
             }
         }
         Ok(workers)
+    }
+
+    /// Takes a worker's outcomes and proof of life to the owners of its shards.
+    pub async fn report(&self, _: &Authorized, _: v1::ReportRequest) -> Result<v1::ReportReply, Refusal> {
+        Err(super::unavailable("report_elsewhere", "outcomes are taken by their owner"))
     }
 }

@@ -273,6 +273,10 @@ fn run_by(by: Option<v1::run_get_request::By>) -> Result<RunBy, Refusal> {
             job: field::name("key.job", &key.job)?,
             key: field::shared_text("key.idempotency_key", &key.idempotency_key, run::MAX_KEY_CHARS)?,
         }),
+        Some(v1::run_get_request::By::Request(given)) => Ok(RunBy::Request {
+            job: field::name("request.job", &given.job)?,
+            request: field::id("request.request_id", &given.request_id)?,
+        }),
         None => Err(Refusal::new(RefusalKind::Invalid, "run_missing", "the call names no run")
             .remedy("give its id, or its job and idempotency key")),
     }
