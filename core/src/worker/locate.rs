@@ -131,9 +131,10 @@ impl Owners {
             let address = address.to_owned();
             let to = if moved.to == address { "" } else { &*moved.to };
             tracing::info!(address, to, shards = ?moved.shards, "the server does not own the shards any more");
-            let shards =
-                if moved.shards.is_empty() { self.places.at(&address).collect() } else { moved.shards };
-            for shard in shards {
+            // Of the other shards the server knows no more than any.
+            let here: Vec<_> = self.places.at(&address).collect();
+            let named = |shard: &u32| moved.shards.is_empty() || moved.shards.contains(shard);
+            for shard in here.into_iter().filter(named) {
                 self.places.moved(shard, to, now);
             }
             if to.is_empty() {
