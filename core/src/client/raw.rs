@@ -60,7 +60,7 @@ fn job_of(method: &str, request: &Bytes) -> Option<String> {
 
 /// Messages as they are on the wire.
 #[derive(Clone, Copy)]
-struct Raw;
+pub(super) struct Raw;
 
 impl Codec for Raw {
     type Encode = Bytes;
