@@ -94,12 +94,14 @@ async fn while_the_shard_has_no_owner_the_call_is_made_again_until_one_has_claim
     .await;
     directory.lock().owners = vec![String::new()];
     let client = server.client().await;
-    let call = tokio::spawn(async move { client.trigger(Trigger::of("a")).await });
-    while server.count() < 3 {
-        tokio::task::yield_now().await;
-    }
-    directory.lock().owners = vec![server.address.clone()];
-    call.await.expect("no panic").expect("it is taken");
+    let claim = async {
+        while server.count() < 3 {
+            tokio::task::yield_now().await;
+        }
+        directory.lock().owners = vec![server.address.clone()];
+    };
+    let (called, ()) = tokio::join!(client.trigger(Trigger::of("a")), claim);
+    called.expect("it is taken");
     let ids = request_ids(&server);
     assert!(ids.iter().all(|id| *id == ids[0] && id.len() == 16));
 }
@@ -160,12 +162,14 @@ async fn a_call_to_an_owner_that_stands_still_goes_to_the_one_that_replaced_it()
     let next = Server::start(&directory, fired).await;
     directory.lock().owners = vec![still.address.clone()];
     let client = still.client().await;
-    let call = tokio::spawn(async move { client.trigger(Trigger::of("a")).await });
-    while still.count() == 0 {
-        tokio::task::yield_now().await;
-    }
-    directory.lock().owners = vec![next.address.clone()];
-    call.await.expect("no panic").expect("the next owner takes it");
+    let replace = async {
+        while still.count() == 0 {
+            tokio::task::yield_now().await;
+        }
+        directory.lock().owners = vec![next.address.clone()];
+    };
+    let (called, ()) = tokio::join!(client.trigger(Trigger::of("a")), replace);
+    called.expect("the next owner takes it");
     assert_eq!(request_ids(&still), request_ids(&next));
 }
 

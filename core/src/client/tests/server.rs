@@ -12,7 +12,7 @@ use prost::Message;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tonic::body::Body;
 use tonic::codegen::{Service, http};
 use tonic::server::{Grpc, NamedService, UnaryService};
@@ -61,7 +61,7 @@ impl Server {
         let workers = WorkerServer::new(Locates(directory.clone()));
         let stop = CancellationToken::new();
         let until = stop.clone().cancelled_owned();
-        let server = tokio::spawn(async move {
+        let server = TaskTracker::new().spawn(async move {
             let server = tonic::transport::Server::builder().add_service(workers).add_service(clients);
             let incoming = TcpListenerStream::new(listener);
             server.serve_with_incoming_shutdown(incoming, until).await.expect("it serves");
