@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use fastjob_core::clock::Millis;
-use fastjob_core::domain::{Attempt, FireKey, Gap, Job, Name, Run};
+use fastjob_core::domain::{self, Attempt, FireKey, Gap, Job, Name, Run};
 use fastjob_core::id::{AppId, Epoch, InboxId, JobId, RunId, ServerId, ShardKey, TokenId};
 use fastjob_core::shard::{Facts, Needs, OpenPage, Rows};
 
@@ -145,6 +145,13 @@ pub struct App {
     pub created_at: Millis,
 }
 
+impl App {
+    /// The shard of a job: by the hash of its name, so that every server finds it without asking.
+    pub fn shard_of(&self, job: &str) -> ShardKey {
+        ShardKey { app: self.id, shard: domain::shard_of(job, self.shards) }
+    }
+}
+
 /// A token to write: its hash alone.
 #[derive(Clone, Debug)]
 pub struct NewToken {
@@ -224,6 +231,17 @@ pub enum ServerPhase {
     Draining,
     /// Gone, or declared so.
     Dead,
+}
+
+impl ServerPhase {
+    /// As people read it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Draining => "draining",
+            Self::Dead => "dead",
+        }
+    }
 }
 
 /// What a renewal returns, all of one instant.
@@ -360,7 +378,7 @@ pub struct InboxRow {
     pub id: InboxId,
     /// Of which app; as it was written, which may be no name at all.
     pub app: String,
-    /// `trigger`: fire `name` with `params`; `call`: a `TriggerRequest` in `body`; `outcome`: an `Outcome` in `body`.
+    /// `trigger`: fire `name` with `params`; `call`: a `TriggerSpec` in `body`; `outcome`: an `Outcome` in `body`.
     pub kind: String,
     /// Of which job; as it was written.
     pub name: String,
