@@ -303,6 +303,7 @@ fn dispatch_to(dispatch: Dispatch, shard: u16) -> v1::Dispatch {
         revision: dispatch.revision,
         source: run::source(dispatch.source).into(),
         idempotency_key,
+        lost_after_ms: dispatch.lost_after_ms,
     }
 }
 

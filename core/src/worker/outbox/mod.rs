@@ -104,7 +104,7 @@ impl Outbox {
         }
         let shard = self.shards.get_mut(&key.shard).expect("found above");
         shard.raise_floor(epoch);
-        shard.held += 1;
+        shard.takes(&attempt);
         self.running += 1;
         let deadline = now.saturating_add(attempt.timeout);
         self.deadlines.insert((deadline, key));
