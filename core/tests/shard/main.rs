@@ -1,4 +1,4 @@
-//! What an owner decides: sentences about single stories, and a random walk in which anything may break.
+//! What an owner decides: sentences about single stories, and random walks in which anything may break.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -6,6 +6,7 @@ mod checks;
 mod model;
 mod rows;
 mod sentences;
+mod steps;
 mod story;
 mod worker;
 mod world;

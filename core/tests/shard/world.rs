@@ -37,6 +37,8 @@ pub(crate) struct World {
     pub(crate) tables: Tables,
     pub(crate) shard: Shard,
     pub(crate) chance: Chance,
+    /// Of the step at hand.
+    pub(crate) choices: VecDeque<u16>,
     pub(crate) inbox: VecDeque<Message>,
     pub(crate) wires: BTreeMap<StreamId, (usize, Wire)>,
     pub(crate) workers: Vec<Worker>,
@@ -65,6 +67,7 @@ impl World {
             tables: Tables::default(),
             shard,
             chance,
+            choices: VecDeque::new(),
             inbox: VecDeque::new(),
             wires: BTreeMap::new(),
             workers: Vec::new(),
@@ -82,9 +85,9 @@ impl World {
         world
     }
 
-    /// A number below `n`.
+    /// The next choice, below `n`; 0 once all are taken.
     pub(crate) fn below(&mut self, n: u64) -> u64 {
-        self.chance.next_u64() % n
+        u64::from(self.choices.pop_front().unwrap_or(0)) % n
     }
 
     pub(crate) fn name(&mut self) -> u64 {
