@@ -60,8 +60,9 @@ const TABLE: [&str; 28] = [
 
 /// Of the walks that each run takes unless told otherwise.
 const SEED: u64 = 1;
-/// A walk that fails is made simpler for this long.
+/// A walk that fails is made simpler for this long, and in so many tries.
 const SHRINK_MS: u32 = 120_000;
+const SHRINK_STEPS: u32 = 100_000;
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
@@ -78,6 +79,7 @@ fn no_walk_breaks_a_guarantee_and_every_row_of_the_state_table_is_taken() {
         rng_seed: RngSeed::Fixed(number("FASTJOB_MODEL_SEED", SEED)),
         failure_persistence: Some(Box::new(kept)),
         max_shrink_time: SHRINK_MS,
+        max_shrink_iters: SHRINK_STEPS,
         ..Config::default()
     });
     let taken: RefCell<BTreeMap<String, u64>> = RefCell::default();

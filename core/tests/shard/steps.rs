@@ -1,6 +1,8 @@
 //! What a walk consists of, generated and shrunk by proptest. A step names what happens; its choices are resolved against
 //! the state in which it happens, so that any subsequence of a walk is a walk.
 
+use std::fmt;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -27,11 +29,18 @@ pub(crate) enum Action {
 }
 
 /// One step of a walk.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Step {
     pub(crate) action: Action,
     /// Taken in order, each modulo what there is to choose from; 0 once they are used up.
     pub(crate) choices: Vec<u16>,
+}
+
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // On one line each, also where the walk is printed with indents.
+        write!(f, "{:?} {}", self.action, format!("{:?}", self.choices))
+    }
 }
 
 /// A walk: what chance gives to ids and tokens, and at most `steps` steps.
