@@ -5,7 +5,9 @@
 mod checks;
 mod model;
 mod rows;
+
 mod sentences;
+mod sim;
 mod steps;
 mod story;
 mod worker;

@@ -10,6 +10,7 @@ use fastjob_core::shard::{
     Call, CancelReason, Frame, Message, Plan, Reply, Settings, Shard, StreamId, Ticket, Verdict,
 };
 
+use crate::checks::Past;
 use crate::rows::{Tables, name};
 use crate::worker::{Execution, Wire, Worker, done, failure};
 
@@ -408,6 +409,11 @@ impl World {
         let mut taken = self.tables.taken.clone();
         taken.extend(self.verdicts.clone());
         taken
+    }
+
+    /// For the checks of the whole history.
+    pub(crate) fn past(&self) -> Past<'_> {
+        Past { tables: &self.tables, executions: &self.executions, accepted: &self.accepted }
     }
 
     /// For messages of failed tests.

@@ -20,9 +20,8 @@ use crate::trust::time::DatabaseTime;
 
 /// The configured terms.
 pub fn terms(config: &config::Cluster) -> LeaseTerms {
-    let ms = |ms: i64| {
-        Duration::from_millis(u64::try_from(ms).expect("the configuration has no negative times"))
-    };
+    let ms =
+        |ms: i64| Duration::from_millis(u64::try_from(ms).expect("the configuration has no negative times"));
     LeaseTerms {
         lease: ms(config.lease_ms),
         renew: ms(config.renew_ms),
@@ -115,7 +114,10 @@ impl Renewing {
                     return Ok(self.failed());
                 }
                 Err(_) => {
-                    tracing::warn!(?patience, "failed to renew the lease: the database did not answer in time");
+                    tracing::warn!(
+                        ?patience,
+                        "failed to renew the lease: the database did not answer in time"
+                    );
                     return Ok(self.failed());
                 }
             }

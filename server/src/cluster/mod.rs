@@ -254,7 +254,8 @@ impl Cluster {
     /// Compare-and-set on the seq that was seen: one that came back is left alone.
     async fn declare_dead(&mut self, pulse: &Pulse) -> Result<(), StoreError> {
         for seen in &pulse.dead {
-            let marked = self.parts.shared.store.server_mark(seen.server, seen.seq, ServerPhase::Dead).await?;
+            let marked =
+                self.parts.shared.store.server_mark(seen.server, seen.seq, ServerPhase::Dead).await?;
             if marked {
                 tracing::warn!(server = %seen.server, seq = seen.seq, "declared a server dead: it has not renewed for a lease");
                 self.looked = None;
@@ -266,8 +267,7 @@ impl Cluster {
     fn look_is_due(&self, pulse: &Pulse) -> bool {
         let elapsed = self.parts.shared.time.elapsed();
         self.looked.is_none_or(|looked| {
-            looked.changes != pulse.changes.owners
-                || elapsed.saturating_sub(looked.at) >= self.look_every()
+            looked.changes != pulse.changes.owners || elapsed.saturating_sub(looked.at) >= self.look_every()
         })
     }
 

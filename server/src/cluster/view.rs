@@ -133,8 +133,11 @@ impl View {
 
     /// Addresses of the servers that are up, `me` first.
     pub(super) fn addresses_up(&self, me: ServerId) -> Vec<String> {
-        let mut up: Vec<_> =
-            self.servers.values().filter(|server| server.phase == ServerPhase::Up || server.id == me).collect();
+        let mut up: Vec<_> = self
+            .servers
+            .values()
+            .filter(|server| server.phase == ServerPhase::Up || server.id == me)
+            .collect();
         up.sort_by_key(|server| (server.id != me, server.id));
         up.into_iter().map(|server| server.rpc_address.clone()).collect()
     }
