@@ -40,6 +40,36 @@ fn an_attempt_that_its_session_does_not_list_is_sent_again_at_once_and_counts_as
 }
 
 #[test]
+fn a_run_that_ends_in_the_turn_that_takes_its_attempt_back_names_that_attempt_once() {
+    let mut story = Story::new().worker(&["a"], 1).job("j", job(Trigger::Api));
+    let fire = story.fire("j");
+    story.world.call(Call::Trigger(vec![fire]));
+    story.turn();
+    let run = story.runs_of("j")[0].id;
+    story.disconnect(0);
+    story.world.connect(0);
+    story.world.pump();
+    story.world.call(Call::RunCancel { run });
+    story.turn();
+    assert_eq!(story.run(run).state, State::Ended(Ended::Cancelled));
+    assert_eq!(story.run(run).attempt_key().map(|key| key.attempt), Some(1));
+    assert!(story.world.tables.attempts.is_empty(), "the run's own row tells of it");
+}
+
+#[test]
+fn an_attempt_that_its_worker_gave_up_out_of_contact_is_lost_and_not_undelivered() {
+    let mut story = Story::new().worker(&["a"], 1).job("j", job(Trigger::Api));
+    let run = story.trigger("j");
+    story.disconnect(0);
+    let key = story.held(0)[0];
+    story.world.finish(0, key, OutcomeKind::Lost(failure()));
+    story.connect(0);
+    let stored = story.run(run);
+    assert_eq!((stored.state, stored.attempt, stored.lost_count), (State::Dispatched, 2, 1));
+    assert_eq!(story.world.tables.attempts[&(run, 1)].end, AttemptEnd::Lost);
+}
+
+#[test]
 fn an_attempt_that_its_session_lists_goes_on() {
     let mut story = Story::new().worker(&["a"], 1).job("j", job(Trigger::Api));
     let run = story.trigger("j");

@@ -159,9 +159,10 @@ impl Sim {
             return;
         }
         w.lost = true;
-        let keys: Vec<_> = w.held.keys().copied().collect();
+        let open = w.held.iter().filter(|(_, held)| !held.settled);
+        let keys: Vec<_> = open.map(|(key, _)| *key).collect();
         for key in keys {
-            self.disown(worker, key);
+            self.tell_handler(worker, key, CancelReason::Superseded, 2_000);
         }
     }
 
@@ -470,7 +471,8 @@ impl Sim {
         self.works(worker, within_ms, move |sim| {
             let kind = match reason {
                 CancelReason::Timeout => OutcomeKind::TimedOut(failure()),
-                _ => OutcomeKind::Cancelled(failure()),
+                CancelReason::Superseded => OutcomeKind::Lost(failure()),
+                CancelReason::Requested => OutcomeKind::Cancelled(failure()),
             };
             sim.returns(worker, key, kind);
         });

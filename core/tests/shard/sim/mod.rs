@@ -12,7 +12,7 @@ mod server;
 mod store;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BinaryHeap};
 
 use fastjob_core::clock::Millis;
 use fastjob_core::id::Chance;
@@ -223,10 +223,5 @@ impl Sim {
         if let Some((_, then)) = self.asking.remove(&op) {
             then(self, answer);
         }
-    }
-
-    /// Machines whose process lives.
-    fn living(&self) -> BTreeSet<usize> {
-        self.machines.iter().copied().filter(|server| self.servers[*server].alive).collect()
     }
 }
