@@ -9,7 +9,7 @@ use fastjob_core::id::{Epoch, Id};
 use fastjob_core::shard::{Call, Change, Fire, Frame, JobPut, Message, Reply, StreamId, When};
 
 use crate::story::{Story, every, job, named, outcome};
-use crate::worker::{done, failure};
+use crate::worker::{Wire, done, failure};
 use crate::world::{HORIZON_MS, LOST_AFTER_MS};
 
 fn with(limits: Limits) -> Definition {
@@ -67,6 +67,25 @@ fn an_attempt_that_its_worker_gave_up_out_of_contact_is_lost_and_not_undelivered
     let stored = story.run(run);
     assert_eq!((stored.state, stored.attempt, stored.lost_count), (State::Dispatched, 2, 1));
     assert_eq!(story.world.tables.attempts[&(run, 1)].end, AttemptEnd::Lost);
+}
+
+#[test]
+fn hellos_from_before_many_reloads_do_not_take_back_an_attempt_that_a_later_one_lists() {
+    let mut story = Story::new().worker(&["a"], 1).job("j", job(Trigger::Api));
+    let run = story.trigger("j");
+    let stream = story.world.workers[0].stream.unwrap();
+    story.world.boot();
+    for _ in 0..8 {
+        let mut wire = Wire::default();
+        story.world.workers[0].greet(stream, &mut wire);
+        let Some(Message::Hello { stream, hello }) = wire.to_server.pop_front() else { panic!("no Hello") };
+        let before = Hello { running: vec![], floor: Some(Epoch(1)), ..hello };
+        story.say(Message::Hello { stream, hello: before });
+    }
+    story.world.settle();
+    story.world.quiet();
+    assert_eq!((story.run(run).state, story.run(run).attempt), (State::Dispatched, 1));
+    assert_eq!(story.held(0).len(), 1);
 }
 
 #[test]
