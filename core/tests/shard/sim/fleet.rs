@@ -159,6 +159,8 @@ impl Sim {
             return;
         }
         w.lost = true;
+        self.saw("attempts given up");
+        let w = &self.workers[worker];
         let open = w.held.iter().filter(|(_, held)| !held.settled);
         let keys: Vec<_> = open.map(|(key, _)| *key).collect();
         for key in keys {
@@ -396,8 +398,9 @@ impl Sim {
     fn welcomed(&mut self, worker: usize, id: StreamId, epoch: Epoch, drop: Vec<AttemptKey>) {
         let now = self.now;
         let floor = self.workers[worker].floor_at(now);
-        if epoch < floor && self.plant != Some(Plant::FloorIgnored) {
+        if epoch < floor {
             self.trace(|| format!("worker {worker} leaves {id:?}: {epoch:?} is below its floor"));
+            self.saw("stream refused by the floor");
             return self.worker_leaves(worker);
         }
         let w = &mut self.workers[worker];
@@ -427,7 +430,6 @@ impl Sim {
 
     fn begins(&mut self, worker: usize, dispatch: Dispatch) {
         let now = self.now;
-        let ignores = self.plant == Some(Plant::FloorIgnored);
         let w = &mut self.workers[worker];
         let key = dispatch.key;
         if !w.served || w.held.contains_key(&key) {
@@ -435,7 +437,12 @@ impl Sim {
         }
         w.unspent = w.unspent.saturating_sub(1);
         let full = w.held.len() as u32 + w.unspent >= w.profile.slots;
-        if (dispatch.epoch < w.floor_at(now) && !ignores) || full {
+        if dispatch.epoch < w.floor_at(now) || full {
+            self.saw(if full {
+                "attempt refused for want of a slot"
+            } else {
+                "attempt refused by the floor"
+            });
             return self.trace(|| format!("worker {worker} refuses {key:?}"));
         }
         w.floor = w.floor.max(dispatch.epoch);

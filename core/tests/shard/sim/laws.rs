@@ -91,15 +91,16 @@ impl Sim {
 
     /// G12: what is answered is stored, and one key is one run.
     pub(super) fn note_reply(&mut self, call: CallId, reply: &Reply) {
-        let now = self.now;
+        let (now, number) = (self.now, call.number);
         let call = self.clients[call.client].calls[&call.number].clone();
         match (&call, reply) {
             (Call::RunRetry { request, .. }, Reply::Run(run)) => {
                 self.note_keyed(format!("retry {request}"), run.id);
             }
             (Call::Trigger(fires), Reply::Triggered(results)) => {
-                for (fire, result) in fires.iter().zip(results) {
+                for (at, (fire, result)) in fires.iter().zip(results).enumerate() {
                     let Ok(fired) = result else { continue };
+                    self.note_keyed(format!("{} call {number} {at}", fired.run.job), fired.run.id);
                     let key = fire.idempotency_key.clone().unwrap_or_else(|| fire.request.to_string().into());
                     self.note_keyed(format!("{} {key}", fired.run.job), fired.run.id);
                 }

@@ -47,7 +47,7 @@ enum Plant {
     MemoryKept,
     ActBeforeCommit,
     FiredNotLoaded,
-    FloorIgnored,
+    OutageUntold,
     HelloListsNothing,
     OutboxForgets,
     RequestRenamed,
@@ -112,6 +112,12 @@ struct Sim {
     weather: Weather,
     laws: Laws,
     plant: Option<Plant>,
+    /// How long a server waits for the database.
+    patience_ms: Ms,
+    /// Cron jobs have cron expressions.
+    crons: bool,
+    /// How often what a simulation is for has happened.
+    seen: BTreeMap<&'static str, u64>,
     /// `None`: nobody reads it.
     story: Option<Vec<String>>,
     events_seen: u64,
@@ -135,6 +141,10 @@ impl Sim {
     fn name(&mut self) -> u64 {
         self.next_name += 1;
         self.next_name
+    }
+
+    fn saw(&mut self, what: &'static str) {
+        *self.seen.entry(what).or_default() += 1;
     }
 
     fn trace(&mut self, line: impl FnOnce() -> String) {

@@ -9,7 +9,7 @@ use fastjob_core::id::{AppId, Chance, Epoch, RunId, ServerId, ShardKey};
 use fastjob_core::shard::{Facts, Frame, Message, Plan, Reply, Rows, Settings, Shard, StreamId, Ticket};
 
 use super::clients::CallId;
-use super::server::{Lapse, PATIENCE_MS};
+use super::server::Lapse;
 use super::store::{Answer, Ask, Claimed};
 use super::{Ms, Plant, Sim};
 use crate::world::{HORIZON_MS, LOST_AFTER_MS};
@@ -89,7 +89,7 @@ impl Sim {
     /// A step of this ownership, not of a later one.
     fn owner_asks(&mut self, server: usize, ask: Ask, then: impl FnOnce(&mut Sim, Option<Answer>) + 'static) {
         let name = self.owner(server).name;
-        self.ask(server, PATIENCE_MS, ask, move |sim, answer| {
+        self.ask(server, self.patience_ms, ask, move |sim, answer| {
             if sim.servers[server].owner.as_ref().is_some_and(|owner| owner.name == name) {
                 then(sim, answer);
             }
@@ -170,6 +170,7 @@ impl Sim {
         self.owner(server).seen_lapses = lapses.len();
         if let (Some(first), Some(last)) = (unseen.first(), unseen.last()) {
             self.missed(server, Some(first.from), last.until);
+            self.saw("trust regained");
         }
         let now = self.time_of(server);
         let clients = &self.clients;
@@ -302,13 +303,16 @@ impl Sim {
     /// The batch contradicts the database: its messages one by one, until the guilty one is found.
     fn suspect(&mut self, server: usize, batch: Vec<Message>) {
         let owner = self.owner(server);
-        if batch.len() > 1 {
+        if batch.len() == 1 {
+            self.saw("suspect found");
+        } else {
             owner.suspects.extend(batch);
         }
         self.raise(server);
     }
 
     fn reload(&mut self, server: usize) {
+        self.saw("memory thrown away");
         if self.plant == Some(Plant::MemoryKept) {
             return self.next_turn(server);
         }
@@ -349,8 +353,13 @@ impl Sim {
     /// Another server owns the shard.
     fn fenced(&mut self, server: usize) {
         self.trace(|| format!("server {server} is fenced"));
+        self.saw("owner fenced");
         self.end_ownership(server);
-        self.look(server);
+        if self.servers[server].draining {
+            self.kill(server);
+        } else {
+            self.look(server);
+        }
     }
 
     fn stop(&mut self, server: usize) {

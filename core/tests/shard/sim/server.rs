@@ -18,8 +18,6 @@ pub(super) const TERMS: LeaseTerms = LeaseTerms {
 };
 const LOOK_EVERY_MS: Ms = 5_000;
 const CLAIM_DELAY_PER_RANK_MS: Ms = 300;
-/// Of a call to the database.
-pub(super) const PATIENCE_MS: Ms = 10_000;
 /// From the end of a process to the start of the next one on its machine.
 const RESTART_MS: Ms = 1_500;
 
@@ -123,16 +121,21 @@ impl Sim {
         let process = &mut self.servers[server];
         match answer {
             Some(Answer::Renewed { now: database, others, owner }) => {
+                // An answer that does not contradict what is known moves nothing.
+                let (least, most) = (database.since(millis(now)), database.since(millis(sent)));
+                if process.seq == 0 || process.skew < least || process.skew > most {
+                    process.skew = (least + most) / 2;
+                }
                 (process.seq, process.unsure) = (process.seq + 1, false);
-                process.skew = database.since(millis((sent + now) / 2));
                 let dead = process.watch.renewed(duration(sent), duration(now), &others);
                 let next = ms(process.watch.next_renewal(duration(now))) - now;
                 let changed = process.view != Some(owner);
                 self.extend_trust(server, sent);
                 for seen in dead {
                     self.trace(|| format!("server {server} declares {:?} dead", seen.server));
+                    self.saw("server declared dead");
                     let ask = Ask::MarkDead { server: seen.server, seq: seen.seq };
-                    self.ask(server, PATIENCE_MS, ask, move |sim, _| sim.look(server));
+                    self.ask(server, self.patience_ms, ask, move |sim, _| sim.look(server));
                 }
                 if changed || owner.dead || owner.server.is_none() {
                     self.look(server);
@@ -145,6 +148,7 @@ impl Sim {
             }
             Some(_) => {
                 self.trace(|| format!("server {server} learns that it is dead"));
+                self.saw("server learned that it is dead");
                 self.kill(server);
             }
             None => {
@@ -178,7 +182,7 @@ impl Sim {
 
     /// Reads who owns the shard; claims it if nobody does.
     pub(super) fn look(&mut self, server: usize) {
-        self.ask(server, PATIENCE_MS, Ask::Look, move |sim, answer| {
+        self.ask(server, self.patience_ms, Ask::Look, move |sim, answer| {
             if let Some(Answer::Owner(owner, alive)) = answer {
                 sim.looked(server, owner, &alive);
             }
@@ -195,9 +199,10 @@ impl Sim {
         // The answer to its own claim was lost.
         if owner.server == Some(id) && !owner.dead {
             process.claiming = true;
+            self.saw("orphan adopted");
             let now = self.time_of(server);
             let ask = Ask::Raise { server: id, epoch: owner.epoch, now };
-            return self.ask(server, PATIENCE_MS, ask, move |sim, answer| sim.claimed(server, answer));
+            return self.ask(server, self.patience_ms, ask, move |sim, answer| sim.claimed(server, answer));
         }
         if owner.server.is_some() && !owner.dead {
             return;
@@ -210,7 +215,7 @@ impl Sim {
                 return;
             }
             let ask = Ask::Claim { seen: owner, server: id, now: sim.time_of(server) };
-            sim.ask(server, PATIENCE_MS, ask, move |sim, answer| sim.claimed(server, answer));
+            sim.ask(server, sim.patience_ms, ask, move |sim, answer| sim.claimed(server, answer));
         });
     }
 
@@ -218,6 +223,7 @@ impl Sim {
         self.servers[server].claiming = false;
         if let Some(Answer::Claimed(Claimed { epoch, outage_from })) = answer {
             self.trace(|| format!("server {server} owns the shard at {epoch:?}"));
+            self.saw("shard claimed");
             let id = self.servers[server].id;
             self.servers[server].view = Some(OwnerRow { server: Some(id), epoch, dead: false });
             self.own(server, Claimed { epoch, outage_from });
@@ -238,7 +244,7 @@ impl Sim {
     /// The last step of a drain.
     pub(super) fn release(&mut self, server: usize, epoch: Epoch, outage_from: Millis) {
         let ask = Ask::Release { server: self.servers[server].id, epoch, outage_from };
-        self.ask(server, PATIENCE_MS, ask, move |sim, _| sim.kill(server));
+        self.ask(server, self.patience_ms, ask, move |sim, _| sim.kill(server));
     }
 
     /// Which machine it believes to be the owner's.

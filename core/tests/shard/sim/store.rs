@@ -109,6 +109,12 @@ impl Store {
         Claimed { epoch, outage_from: self.tables.outage_from }
     }
 
+    /// What the owner is told of its claim.
+    fn told(&self, claimed: Claimed, plant: Option<Plant>) -> Answer {
+        let outage_from = claimed.outage_from.filter(|_| plant != Some(Plant::OutageUntold));
+        Answer::Claimed(Claimed { outage_from, ..claimed })
+    }
+
     fn next_epoch(&self, now: Millis) -> Epoch {
         Epoch((self.epoch.0 + 1).max(now.get()))
     }
@@ -144,7 +150,8 @@ impl Store {
                 self.tables.outage_from = self.tables.outage_from.or(renewed_at);
                 let keeps = plant == Some(Plant::ClaimKeepsEpoch);
                 let epoch = if keeps { self.epoch } else { self.next_epoch(at) };
-                Answer::Claimed(self.take_over(server, epoch))
+                let claimed = self.take_over(server, epoch);
+                self.told(claimed, plant)
             }
             Ask::Raise { server, epoch, now: at } => {
                 if (self.server, self.epoch) != (Some(server), epoch) {
@@ -154,7 +161,8 @@ impl Store {
                     return Answer::Claimed(Claimed { epoch, outage_from: self.tables.outage_from });
                 }
                 let epoch = self.next_epoch(at);
-                Answer::Claimed(self.take_over(server, epoch))
+                let claimed = self.take_over(server, epoch);
+                self.told(claimed, plant)
             }
             Ask::Release { server, epoch, outage_from } => {
                 if (self.server, self.epoch) == (Some(server), epoch) {
@@ -183,10 +191,13 @@ fn needs_fence(ask: &Ask) -> bool {
 impl Sim {
     /// A question reaches the database.
     pub(super) fn asked(&mut self, op: u64, ask: Ask) {
+        let unfenced = matches!(ask, Ask::Raise { .. }) && self.plant == Some(Plant::ReloadKeepsEpoch);
         let waits = needs_fence(&ask)
+            && !unfenced
             && (!self.store.waiting.is_empty()
                 || (self.store.holding > 0 && !matches!(ask, Ask::Commit { .. })));
         if waits {
+            self.saw("waited for the fence");
             self.store.waiting.push_back((op, ask, self.now));
         } else {
             self.take(op, ask);
@@ -207,6 +218,7 @@ impl Sim {
     fn begin(&mut self, op: u64, server: ServerId, epoch: Epoch, rows: Arc<Rows>) {
         let owns = (self.store.server, self.store.epoch) == (Some(server), epoch);
         if !owns && self.plant != Some(Plant::FenceIgnored) {
+            self.saw("commit met the fence");
             return self.answered(op, Answer::Fenced);
         }
         let refusal = match self.below(if self.commits_fail() { 8 } else { u64::MAX }) {
@@ -235,6 +247,9 @@ impl Sim {
             self.trace(|| format!("committed {} rows of {epoch:?}", rows.len()));
             self.store.tables.apply(rows);
             self.committed(rows);
+            if !self.asking.contains_key(&op) {
+                self.saw("commit landed after its owner had given it up");
+            }
             self.answered(op, Answer::Committed);
         }
         self.let_in();
