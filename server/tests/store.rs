@@ -13,16 +13,24 @@ mod commits;
 mod facts;
 #[path = "store/inbox.rs"]
 mod inbox;
+#[path = "harness/mariadb.rs"]
+mod mariadb;
 #[path = "store/model.rs"]
 mod model;
+#[path = "store/mysql.rs"]
+mod mysql;
 #[path = "store/ownership.rs"]
 mod ownership;
+#[path = "harness/postgres.rs"]
+mod postgres_harness;
 #[path = "store/queries.rs"]
 mod queries;
 #[path = "store/rate.rs"]
 mod rate;
 #[path = "store/sqlite.rs"]
 mod sqlite;
+#[path = "harness/supervised.rs"]
+mod supervised;
 
 /// Runs each of these cases of a module on each backend.
 #[macro_export]
@@ -33,6 +41,34 @@ macro_rules! on_every_backend {
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $case() {
                     super::$case($crate::bundle::Bundle::sqlite().await).await;
+                }
+            )+
+        }
+
+        mod on_postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    super::$case($crate::bundle::Bundle::postgres().await).await;
+                }
+            )+
+        }
+
+        mod on_mariadb {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    super::$case($crate::bundle::Bundle::mariadb().await).await;
+                }
+            )+
+        }
+
+        mod on_mysql {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                #[ignore = "needs what scripts/mysql.sh downloads"]
+                async fn $case() {
+                    super::$case($crate::bundle::Bundle::mysql().await).await;
                 }
             )+
         }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod checks;
+mod inbox;
 mod model;
 mod rows;
 
@@ -10,5 +11,6 @@ mod sentences;
 mod sim;
 mod steps;
 mod story;
+mod through_others;
 mod worker;
 mod world;

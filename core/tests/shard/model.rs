@@ -12,14 +12,14 @@ use fastjob_core::domain::{
     Retry, Routing, Source, State, Trigger,
 };
 use fastjob_core::id::{Id, RunId};
-use fastjob_core::shard::{Call, Fire, JobPut, When};
+use fastjob_core::shard::{Call, Fire, JobPut, Order, When};
 
 use proptest::test_runner::{Config, FileFailurePersistence, RngSeed, TestRunner};
 
-use crate::checks;
 use crate::steps::{self, Action, Step};
 use crate::worker::Worker;
 use crate::world::{Fate, World};
+use crate::{checks, inbox};
 
 const JOBS: [&str; 7] = ["rate", "cron", "at", "delay", "api", "once", "strict"];
 
@@ -27,7 +27,7 @@ const JOBS: [&str; 7] = ["rate", "cron", "at", "delay", "api", "once", "strict"]
 const CHECK_EVERY: usize = 25;
 
 /// Every row of the state table, by the names of the rows.
-const TABLE: [&str; 28] = [
+const TABLE: [&str; 31] = [
     "- -> scheduled",
     "- -> dispatched",
     "- -> skipped(overlap)",
@@ -51,6 +51,9 @@ const TABLE: [&str; 28] = [
     "report -> Accepted",
     "report -> Duplicate",
     "report -> Late",
+    "command carried out",
+    "command set aside",
+    "report through another server",
     "gap -> CatchUp",
     "gap -> Disabled",
     "outage made up for",
@@ -71,7 +74,7 @@ fn number(name: &str, default: u64) -> u64 {
 #[test]
 fn no_walk_breaks_a_guarantee_and_every_row_of_the_state_table_is_taken() {
     let steps = number("FASTJOB_MODEL_STEPS", 800);
-    let walks = number("FASTJOB_MODEL_WALKS", 80);
+    let walks = number("FASTJOB_MODEL_WALKS", 60);
     let kept =
         FileFailurePersistence::Direct(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/shard/model.regressions"));
     let mut runner = TestRunner::new(Config {
@@ -124,6 +127,7 @@ fn check(world: &World) {
     checks::executions_are_explained(past);
     checks::chains_are_consecutive(past);
     checks::skipped_runs_never_started(past);
+    inbox::stored_outcomes_are_recorded(world);
 }
 
 fn step(world: &mut World, action: Action, requests: &mut Vec<Fire>) {
@@ -139,6 +143,7 @@ fn step(world: &mut World, action: Action, requests: &mut Vec<Fire>) {
         Action::StreamBreaks => break_something(world),
         Action::JobEdited => edit(world),
         Action::JobsTriggered => trigger(world, requests),
+        Action::ToldThroughOthers => through_others(world, requests),
         Action::RunCancelledOrRetried => cancel_or_retry(world),
         Action::CommitFails => {
             world.pump();
@@ -296,7 +301,33 @@ fn trigger(world: &mut World, requests: &mut Vec<Fire>) {
         requests.push(fire.clone());
         fires.push(fire);
     }
-    world.call(Call::Trigger(fires));
+    if world.below(4) == 0 {
+        for fire in fires {
+            world.put_fire(fire);
+        }
+    } else {
+        world.call(Call::Trigger(fires));
+    }
+}
+
+/// The inbox is read, or a worker is heard of without a stream of its own.
+fn through_others(world: &mut World, requests: &[Fire]) {
+    let worker = world.below(world.workers.len() as u64) as usize;
+    match world.below(7) {
+        0 => {
+            world.put_command(Order::Junk("it holds nothing that can be read".into()));
+        }
+        1 if !requests.is_empty() => {
+            let fire = requests[world.below(requests.len() as u64) as usize].clone();
+            world.put_fire(fire);
+        }
+        2..=3 => world.store_outcome(worker),
+        4 => world.report(worker),
+        _ => {
+            let at_most = 1 + world.below(5) as usize;
+            world.read_inbox(at_most);
+        }
+    }
 }
 
 fn cancel_or_retry(world: &mut World) {
@@ -331,6 +362,9 @@ fn heal(world: &mut World) {
         world.call(Call::JobEnable { name: Name::parse(name).unwrap(), enabled: false });
     }
     world.quiet();
+    while world.read_inbox(usize::MAX).is_some() {
+        world.quiet();
+    }
     check(world);
     let deadline = world.latest.plus(4 * 3_600_000);
     while world.latest < deadline && !world.open_runs().is_empty() {

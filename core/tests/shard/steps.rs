@@ -19,6 +19,8 @@ pub(crate) enum Action {
     StreamBreaks,
     JobEdited,
     JobsTriggered,
+    /// The inbox is written or read, or a worker is heard of without a stream of its own.
+    ToldThroughOthers,
     RunCancelledOrRetried,
     /// Or its fate stays unknown.
     CommitFails,
@@ -59,7 +61,8 @@ fn step() -> impl Strategy<Value = Step> {
         8 => of(Action::WorkersConnect, 2),
         3 => of(Action::StreamBreaks, 4),
         6 => of(Action::JobEdited, 24),
-        8 => of(Action::JobsTriggered, 34),
+        8 => of(Action::JobsTriggered, 35),
+        3 => of(Action::ToldThroughOthers, 4),
         5 => of(Action::RunCancelledOrRetried, 3),
         7 => of(Action::CommitFails, 2),
         1 => of(Action::ClockSetBack, 0),

@@ -19,6 +19,7 @@ mod payloads;
 mod queues;
 mod restarts;
 mod sample;
+mod sql_door;
 mod stage;
 mod stream;
 mod worker_process;

@@ -7,9 +7,10 @@ use super::bulk::Bulk;
 
 pub(super) const FENCES: Bulk = Bulk {
     what: "fences",
-    head: "SELECT owner.app_id, owner.shard, owner.server_id, owner.epoch FROM (VALUES",
-    columns: 2,
-    tail: ") AS v CROSS JOIN fastjob_app_owner owner ON owner.app_id = v.column1 AND owner.shard = v.column2",
+    head: "SELECT owner.app_id, owner.shard FROM (VALUES",
+    columns: 4,
+    tail: ") AS v CROSS JOIN fastjob_app_owner owner ON owner.app_id = v.column1 AND owner.shard = v.column2
+               AND owner.server_id = v.column3 AND owner.epoch = v.column4",
 };
 
 pub(super) const RUNS_REMOVED: Bulk = Bulk {
