@@ -209,6 +209,25 @@ async fn a_server_that_dies_during_commits_is_met_again_without_reopening() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_turns_read_only_is_left_for_the_one_that_can_write() {
+    let on = Bundle::postgres().await;
+    let url = on.url();
+    let name = url.rsplit('/').next().unwrap();
+    let rows = Rows { jobs_created: vec![on.job("a")], ..Rows::default() };
+    // Each new session is one of a standby, until the address leads to a primary again.
+    let sessions = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
+    let alter =
+        |what: &str| postgres_server().execute("postgres", &format!("ALTER DATABASE {name} {what}")).unwrap();
+    alter("SET default_transaction_read_only = on");
+    postgres_server().execute("postgres", &sessions).unwrap();
+    let error = on.try_commit(&rows).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    on.app_list().await.unwrap();
+    alter("RESET default_transaction_read_only");
+    on.commit(rows).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lease_is_renewed_while_every_connection_of_the_pool_waits() {
     let on = Bundle::postgres().await;
     let mut other = PgConnection::connect(&on.url()).await.unwrap();
