@@ -23,7 +23,7 @@ const SERVER: [&[&str]; 11] = [
     &["trust"],
     &["owner"],
     &["cluster"],
-    &["api"],
+    &["api", "doctor"],
     &["rpc", "http"],
     &["app"],
     &["cli"],

@@ -13,6 +13,8 @@ mod commits;
 mod facts;
 #[path = "store/inbox.rs"]
 mod inbox;
+#[path = "store/invariants.rs"]
+mod invariants;
 #[path = "store/model.rs"]
 mod model;
 #[path = "store/ownership.rs"]

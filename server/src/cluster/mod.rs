@@ -2,6 +2,7 @@
 
 pub mod directory;
 pub mod lease;
+pub mod reach;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -48,6 +48,12 @@ impl Database {
 }
 
 impl Engine {
+    /// As [`crate::store::Store::open`] takes it, secrets included.
+    pub fn url(&self) -> String {
+        let Self::Sqlite { path } = self;
+        format!("sqlite:{}", path.display())
+    }
+
     /// Reads a url. Errors: what is wrong, and the remedy; neither repeats the url, which may hold a password.
     fn parse(url: &str) -> Result<Self, (String, &'static str)> {
         let (scheme, rest) = url.split_once(':').unwrap_or(("", url));

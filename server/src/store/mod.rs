@@ -4,6 +4,8 @@
 mod backend;
 mod error;
 mod front;
+mod inspect;
+mod scans;
 mod shape;
 mod sqlite;
 
@@ -20,11 +22,15 @@ pub use backend::{
     Release, Renewal, RunFilter, Server, ServerPhase, Token, Turn, TurnEnd,
 };
 pub use error::{ErrorKind, StoreError};
+pub use inspect::{KeyedRun, Rights, Schema, Setting, Sizes, Violations};
+pub use scans::{SCANS, Scan};
 
 use sqlite::SqliteStore;
 
 /// How long one sentence may take, with all its tries.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// How long a look at whole tables may take.
+const SCAN_DEADLINE: Duration = Duration::from_secs(600);
 /// Tries of one sentence.
 const MAX_TRIES: u32 = 5;
 /// The wait before the second try; each further one is twice as long.
@@ -60,6 +66,16 @@ enum Backend {
 enum Access {
     Read,
     Write,
+    Scan,
+}
+
+impl Access {
+    fn deadline(self) -> Duration {
+        match self {
+            Self::Read | Self::Write => DEADLINE,
+            Self::Scan => SCAN_DEADLINE,
+        }
+    }
 }
 
 impl Store {
@@ -67,12 +83,14 @@ impl Store {
     /// date. Errors: [`ErrorKind::Busy`] if another server holds it, [`ErrorKind::Newer`] if a newer program migrated
     /// it, [`ErrorKind::ReadOnly`], [`ErrorKind::Corrupt`] if it is no database, [`ErrorKind::Unavailable`].
     pub async fn open(url: &str, options: StoreOptions) -> Result<Self, StoreError> {
-        let Some(path) = url.strip_prefix("sqlite:") else {
-            let message = "the database's url has no scheme that is known: give a file, as sqlite:fastjob.db";
-            return Err(StoreError::new(ErrorKind::Unavailable, message));
-        };
-        let path = path.strip_prefix("//").unwrap_or(path);
-        let store = SqliteStore::open(Path::new(path), options).await?;
+        let store = SqliteStore::open(sqlite_file(url)?, options).await?;
+        Ok(Self { backend: Arc::new(Backend::Sqlite(store)) })
+    }
+
+    /// Opens the database at `url` to look at it, beside its servers: nothing is created or migrated, no lock is taken,
+    /// and sentences that write fail. Tables may be missing, or of another schema: ask [`Store::inspect_schema`] first.
+    pub async fn inspect(url: &str, options: StoreOptions) -> Result<Self, StoreError> {
+        let store = SqliteStore::inspect(sqlite_file(url)?, options).await?;
         Ok(Self { backend: Arc::new(Backend::Sqlite(store)) })
     }
 
@@ -107,17 +125,28 @@ impl Store {
             once().await
         };
         let span = tracing::debug_span!("store", sentence);
-        let answer = tokio::time::timeout(DEADLINE, tries.instrument(span)).await;
+        let answer = tokio::time::timeout(access.deadline(), tries.instrument(span)).await;
         answer.unwrap_or_else(|_| Err(late(sentence, access)))
     }
 }
 
+fn sqlite_file(url: &str) -> Result<&Path, StoreError> {
+    let Some(path) = url.strip_prefix("sqlite:") else {
+        let message = "the database's url has no scheme that is known: give a file, as sqlite:fastjob.db";
+        return Err(StoreError::new(ErrorKind::Unavailable, message));
+    };
+    Ok(Path::new(path.strip_prefix("//").unwrap_or(path)))
+}
+
 fn late(sentence: &str, access: Access) -> StoreError {
     let kind = match access {
-        Access::Read => ErrorKind::Unavailable,
+        Access::Read | Access::Scan => ErrorKind::Unavailable,
         Access::Write => ErrorKind::Unknown,
     };
-    StoreError::new(kind, format!("{sentence}: no answer from the database for {} s", DEADLINE.as_secs()))
+    StoreError::new(
+        kind,
+        format!("{sentence}: no answer from the database for {} s", access.deadline().as_secs()),
+    )
 }
 
 impl fmt::Debug for Store {

@@ -15,6 +15,7 @@ use fastjob_server::store::{
     App, Claimed, NewApp, NewServer, NewToken, Owned, Release, Store, StoreError, StoreOptions, Turn, TurnEnd,
 };
 use parking_lot::Mutex;
+use sqlx::{Connection, SqliteConnection};
 
 /// The instant at which each bundle begins; ids of the bundle rise from it.
 pub(crate) const START: Millis = Millis::new(1_800_000_000_000);
@@ -58,6 +59,18 @@ impl Bundle {
 
     pub(crate) fn path(&self) -> PathBuf {
         self.dir.path().join("fastjob.db")
+    }
+
+    /// Where another program opens it.
+    pub(crate) fn url(&self) -> String {
+        format!("sqlite:{}", self.path().display())
+    }
+
+    /// Changes rows behind the store's back.
+    pub(crate) async fn change(&self, sql: &str) {
+        let mut foreign = SqliteConnection::connect(&self.url()).await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut foreign).await.unwrap();
+        foreign.close().await.unwrap();
     }
 
     /// The same file opened anew, the old store dropped without a close.
