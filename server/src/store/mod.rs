@@ -5,9 +5,12 @@ mod backend;
 mod error;
 mod front;
 mod inspect;
+mod keys;
+mod row;
 mod scans;
 mod shape;
 mod sqlite;
+mod values;
 
 use std::fmt;
 use std::path::Path;

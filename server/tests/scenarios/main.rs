@@ -9,6 +9,7 @@ mod catch_up;
 mod cli;
 mod cli_tokens;
 mod deaths;
+mod doctor;
 mod edits;
 mod endings;
 mod firing;

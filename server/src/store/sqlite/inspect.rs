@@ -4,16 +4,16 @@ use std::path::Path;
 
 use fastjob_core::clock::Millis;
 use fastjob_core::id::RunId;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
+use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions};
 
 use super::fault::fault;
-use super::row::Reader;
 use super::{BUSY_TIMEOUT, SqliteStore, migrate, pool};
 use crate::store::StoreOptions;
 use crate::store::error::StoreError;
 use crate::store::inspect::{Inspect, KeyedRun, Rights, Schema, Setting, Sizes, Violations};
-use crate::store::scans::{Dialect, Scan};
+use crate::store::row::{KEYED, keyed_run, sizes, violations};
+use crate::store::scans::{Dialect, SIZES, Scan, failed_by_reason};
 
 /// Connections that look.
 const LOOKERS: u32 = 2;
@@ -66,29 +66,12 @@ impl Inspect for SqliteStore {
 
     async fn inspect_sizes(&self) -> Result<Sizes, StoreError> {
         const WHAT: &str = "count the rows";
-        let row = sqlx::query(crate::store::scans::SIZES)
-            .fetch_one(&self.readers)
-            .await
-            .map_err(|error| fault(WHAT, error))?;
-        let failed = sqlx::query(AssertSqlSafe(crate::store::scans::failed_by_reason()))
+        let row = sqlx::query(SIZES).fetch_one(&self.readers).await.map_err(|error| fault(WHAT, error))?;
+        let failed = sqlx::query(AssertSqlSafe(failed_by_reason()))
             .fetch_all(&self.readers)
             .await
             .map_err(|error| fault(WHAT, error))?;
-        let reason = |row: &SqliteRow| {
-            let row = Reader::new(row, "fastjob_inbox", "reason");
-            Ok((row.get::<Option<String>>("reason")?.unwrap_or_default(), row.bits("total")?))
-        };
-        let inbox_failed = failed.iter().map(reason).collect::<Result<_, StoreError>>()?;
-        let row = Reader::new(&row, "fastjob_run", "runs");
-        Ok(Sizes {
-            jobs: row.bits("jobs")?,
-            runs: row.bits("runs")?,
-            open_runs: row.bits("open_runs")?,
-            oldest_ended: row.maybe_at("oldest_ended")?,
-            inbox_waiting: row.bits("inbox_waiting")?,
-            inbox_oldest: row.maybe_at("inbox_oldest")?,
-            inbox_failed,
-        })
+        sizes(&row, &failed)
     }
 
     async fn inspect_scan(&self, scan: &Scan) -> Result<Violations, StoreError> {
@@ -96,33 +79,17 @@ impl Inspect for SqliteStore {
             .fetch_all(&self.readers)
             .await
             .map_err(|error| fault(scan.name, error))?;
-        let mut violations = Violations::default();
-        for row in &rows {
-            let row = Reader::new(row, "violation", "example");
-            violations.count = row.bits("total")?;
-            violations.examples.push(row.get("example")?);
-        }
-        Ok(violations)
+        violations(&rows)
     }
 
     async fn inspect_keys(&self, after: Option<RunId>, limit: u32) -> Result<Vec<KeyedRun>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT id, fire_key, idempotency_key FROM fastjob_run
-             WHERE idempotency_key IS NOT NULL AND id > ? ORDER BY id LIMIT ?",
-        )
-        .bind(after.as_ref().map_or(&[][..], |after| &after.as_bytes()[..]))
-        .bind(limit)
-        .fetch_all(&self.readers)
-        .await
-        .map_err(|error| fault("read the idempotency keys", error))?;
-        let keyed = |row: &SqliteRow| {
-            let row = Reader::new(row, "fastjob_run", "id");
-            Ok(KeyedRun {
-                id: row.id("id")?,
-                fire_key: row.get("fire_key")?,
-                idempotency_key: row.get("idempotency_key")?,
-            })
-        };
-        rows.iter().map(keyed).collect()
+        let sql = AssertSqlSafe(format!("{KEYED} AND id > ? ORDER BY id LIMIT ?"));
+        let rows = sqlx::query(sql)
+            .bind(after.as_ref().map_or(&[][..], |after| &after.as_bytes()[..]))
+            .bind(limit)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|error| fault("read the idempotency keys", error))?;
+        rows.iter().map(keyed_run).collect()
     }
 }
