@@ -81,11 +81,15 @@ pub async fn run(config: Config, start: Start) -> anyhow::Result<()> {
     let time = DatabaseTime::new(Arc::new(SystemClock));
     let store = open_store(&config, &time).await?;
     let clock: Arc<dyn Clock> = Arc::new(time.clone());
+    // Before it joins: a server that waits for another one's token renews no lease.
+    let token = tokio::select! {
+        token = first_run::prepare(&store, &start, time.now()) => token?,
+        () = start.shutdown.cancelled() => return Ok(()),
+    };
     let server = ServerId::new(time.now(), &mut Chance::from_seed(rand::random()));
     store.server_join(&joining(server, &rpc_address, &http_address, time.now())).await?;
     cluster::reap_predecessors(&store, server).await?;
 
-    let token = first_run::prepare(&store, &start, time.now()).await?;
     let auth = Auth::new(store.clone(), clock.clone());
     auth.refresh().await?;
 

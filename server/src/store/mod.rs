@@ -97,6 +97,13 @@ impl Store {
         Ok(Self { backend: Arc::new(Backend::Sqlite(store)) })
     }
 
+    /// Several servers may use this database at a time.
+    pub fn serves_many(&self) -> bool {
+        match &*self.backend {
+            Backend::Sqlite(_) => false,
+        }
+    }
+
     /// Ends all connections. Sentences that come later fail with [`ErrorKind::Unavailable`].
     pub async fn close(&self) {
         match &*self.backend {
