@@ -1,7 +1,5 @@
 //! The PostgreSQL server of the tests is what they take it for.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where it stopped")]
-
 #[path = "harness/postgres.rs"]
 mod postgres;
 

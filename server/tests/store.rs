@@ -19,6 +19,8 @@ mod invariants;
 mod model;
 #[path = "store/ownership.rs"]
 mod ownership;
+#[path = "harness/postgres.rs"]
+mod postgres_harness;
 #[path = "store/queries.rs"]
 mod queries;
 #[path = "store/rate.rs"]
@@ -35,6 +37,15 @@ macro_rules! on_every_backend {
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $case() {
                     super::$case($crate::bundle::Bundle::sqlite().await).await;
+                }
+            )+
+        }
+
+        mod on_postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    super::$case($crate::bundle::Bundle::postgres().await).await;
                 }
             )+
         }

@@ -75,7 +75,7 @@ fn tolerable(check: String, setting: &Setting, all: &[Setting], lease_ms: i64) -
         "synchronous_commit" if word == "off" => Finding::warn(
             check,
             is,
-            "set synchronous_commit = on: a crash loses the commits of its last moments, also acknowledged calls",
+            "set synchronous_commit = on: servers do so for themselves, but what other programs write to the inbox may be lost",
         ),
         "sync_binlog"
             if word != "1"
@@ -171,7 +171,7 @@ pub(super) fn rights(rights: &Rights) -> Vec<Finding> {
     };
     let power = (!powers.is_empty()).then(|| {
         let detail = format!("{user} has {}", powers.join(", "));
-        let remedy = "use a user without it: such a user writes also where a primary was set read-only";
+        let remedy = "use a user without it: servers need no such power, and with it they write also where nobody should";
         Finding::warn("powers", detail, remedy)
     });
     std::iter::once(access).chain(power).collect()

@@ -82,16 +82,20 @@ pub async fn examine(
     depth: Depth,
     clock: &dyn Clock,
 ) -> Result<Vec<Finding>, StoreError> {
-    let schema = store.inspect_schema().await?;
-    let mut found = vec![database::schema(schema)];
+    let schema = store.inspect_schema().await;
+    let empty = schema.as_ref().is_ok_and(|schema| schema.found == 0);
+    let usable = schema.as_ref().is_ok_and(|schema| schema.found != 0 && schema.found <= schema.known);
+    let mut found = told("schema", schema, |schema| vec![database::schema(schema)])?;
     found.extend(told("settings", store.inspect_settings().await, |settings| {
         database::settings(&settings, terms.lease_ms)
     })?);
     found.extend(told("clock", offset(store, clock).await, |offset| vec![database::clock(offset, terms)])?);
-    if schema.found == 0 || schema.found > schema.known {
+    if !empty {
+        found.extend(told("rights", store.inspect_rights().await, |rights| database::rights(&rights))?);
+    }
+    if !usable {
         return Ok(found);
     }
-    found.extend(told("rights", store.inspect_rights().await, |rights| database::rights(&rights))?);
     let now = store.inspect_time().await?.unwrap_or_else(|| clock.now());
     found.extend(servers(store, terms, now).await?);
     found.extend(told("sizes", store.inspect_sizes().await, |sizes| cluster::sizes(&sizes, now))?);

@@ -6,6 +6,7 @@ mod error;
 mod front;
 mod inspect;
 mod keys;
+mod postgres;
 mod row;
 mod scans;
 mod shape;
@@ -28,6 +29,7 @@ pub use error::{ErrorKind, StoreError};
 pub use inspect::{KeyedRun, Rights, Schema, Setting, Sizes, Violations};
 pub use scans::{SCANS, Scan};
 
+use postgres::PostgresStore;
 use sqlite::SqliteStore;
 
 /// How long one sentence may take, with all its tries.
@@ -62,6 +64,7 @@ impl Default for StoreOptions {
 
 enum Backend {
     Sqlite(SqliteStore),
+    Postgres(PostgresStore),
 }
 
 /// What a deadline that ran out says of the sentence.
@@ -82,25 +85,37 @@ impl Access {
 }
 
 impl Store {
-    /// Opens the database at `url`, as `sqlite:fastjob.db`, creates it if it is not there, and brings its schema up to
-    /// date. Errors: [`ErrorKind::Busy`] if another server holds it, [`ErrorKind::Newer`] if a newer program migrated
-    /// it, [`ErrorKind::ReadOnly`], [`ErrorKind::Corrupt`] if it is no database, [`ErrorKind::Unavailable`].
+    /// Opens the database at `url`, as `sqlite:fastjob.db` or `postgres://fastjob@localhost/fastjob`, and brings its schema
+    /// up to date; a file is created if it is not there. Errors: [`ErrorKind::Busy`] if another server holds or migrates
+    /// it, [`ErrorKind::Newer`] if a newer program migrated it, [`ErrorKind::ReadOnly`], [`ErrorKind::Corrupt`] if it is no
+    /// database, [`ErrorKind::Unavailable`].
     pub async fn open(url: &str, options: StoreOptions) -> Result<Self, StoreError> {
-        let store = SqliteStore::open(sqlite_file(url)?, options).await?;
-        Ok(Self { backend: Arc::new(Backend::Sqlite(store)) })
+        let (scheme, rest) = url.split_once(':').unwrap_or_default();
+        let backend = match scheme {
+            "sqlite" => Backend::Sqlite(SqliteStore::open(file(rest), options).await?),
+            "postgres" | "postgresql" => Backend::Postgres(PostgresStore::open(url, options).await?),
+            _ => return Err(StoreError::new(ErrorKind::Unavailable, UNKNOWN_SCHEME)),
+        };
+        Ok(Self { backend: Arc::new(backend) })
     }
 
     /// Opens the database at `url` to look at it, beside its servers: nothing is created or migrated, no lock is taken,
     /// and sentences that write fail. Tables may be missing, or of another schema: ask [`Store::inspect_schema`] first.
     pub async fn inspect(url: &str, options: StoreOptions) -> Result<Self, StoreError> {
-        let store = SqliteStore::inspect(sqlite_file(url)?, options).await?;
-        Ok(Self { backend: Arc::new(Backend::Sqlite(store)) })
+        let (scheme, rest) = url.split_once(':').unwrap_or_default();
+        let backend = match scheme {
+            "sqlite" => Backend::Sqlite(SqliteStore::inspect(file(rest), options).await?),
+            "postgres" | "postgresql" => Backend::Postgres(PostgresStore::inspect(url, options).await?),
+            _ => return Err(StoreError::new(ErrorKind::Unavailable, UNKNOWN_SCHEME)),
+        };
+        Ok(Self { backend: Arc::new(backend) })
     }
 
     /// Several servers may use this database at a time.
     pub fn serves_many(&self) -> bool {
         match &*self.backend {
             Backend::Sqlite(_) => false,
+            Backend::Postgres(_) => true,
         }
     }
 
@@ -108,6 +123,7 @@ impl Store {
     pub async fn close(&self) {
         match &*self.backend {
             Backend::Sqlite(store) => store.close().await,
+            Backend::Postgres(store) => store.close().await,
         }
     }
 
@@ -140,12 +156,11 @@ impl Store {
     }
 }
 
-fn sqlite_file(url: &str) -> Result<&Path, StoreError> {
-    let Some(path) = url.strip_prefix("sqlite:") else {
-        let message = "the database's url has no scheme that is known: give a file, as sqlite:fastjob.db";
-        return Err(StoreError::new(ErrorKind::Unavailable, message));
-    };
-    Ok(Path::new(path.strip_prefix("//").unwrap_or(path)))
+const UNKNOWN_SCHEME: &str = "the database's url has no scheme that is known: give a file, as sqlite:fastjob.db, or a \
+     server, as postgres://fastjob@localhost/fastjob";
+
+fn file(rest: &str) -> &Path {
+    Path::new(rest.strip_prefix("//").unwrap_or(rest))
 }
 
 fn late(sentence: &str, access: Access) -> StoreError {

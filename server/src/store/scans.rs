@@ -44,6 +44,22 @@ impl Scan {
     }
 }
 
+/// All tables; servers read and write every one.
+pub(super) const TABLES: [&str; 12] = [
+    "fastjob_app",
+    "fastjob_app_owner",
+    "fastjob_attempt",
+    "fastjob_change",
+    "fastjob_gap",
+    "fastjob_inbox",
+    "fastjob_job",
+    "fastjob_job_revision",
+    "fastjob_owner_log",
+    "fastjob_run",
+    "fastjob_server",
+    "fastjob_token",
+];
+
 /// How much there is, in one row.
 pub(super) const SIZES: &str = "SELECT (SELECT count(*) FROM fastjob_job WHERE deleted_at IS NULL) AS jobs,
             (SELECT count(*) FROM fastjob_run) AS runs,
