@@ -126,7 +126,7 @@ fn publish_left(file: &Path, known: &[Token]) -> anyhow::Result<()> {
 async fn wait_for_admin_token(store: &Store) -> anyhow::Result<()> {
     const REMEDY: &str =
         "the database is new and has no administrator: name a file for its token with --admin-token-file";
-    anyhow::ensure!(store.serves_many(), REMEDY);
+    anyhow::ensure!(!store.is_exclusive(), REMEDY);
     tracing::info!("waiting for another server to write the administrator's token");
     let written = async {
         loop {

@@ -111,19 +111,19 @@ impl Store {
         Ok(Self { backend: Arc::new(backend) })
     }
 
-    /// Several servers may use this database at a time.
-    pub fn serves_many(&self) -> bool {
-        match &*self.backend {
-            Backend::Sqlite(_) => false,
-            Backend::Postgres(_) => true,
-        }
-    }
-
     /// Ends all connections. Sentences that come later fail with [`ErrorKind::Unavailable`].
     pub async fn close(&self) {
         match &*self.backend {
             Backend::Sqlite(store) => store.close().await,
             Backend::Postgres(store) => store.close().await,
+        }
+    }
+
+    /// Only one server has this database at a time: the store holds the proof, and whoever was here before is gone.
+    pub fn is_exclusive(&self) -> bool {
+        match &*self.backend {
+            Backend::Sqlite(_) => true,
+            Backend::Postgres(_) => false,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fastjob_core::clock::Millis;
-use fastjob_core::domain::{Assignment, Attempt, Failure, Gap, Job, Limits, Payload, Run, State};
+use fastjob_core::domain::{Assignment, Attempt, Ended, Failure, Gap, Job, Limits, Payload, Run, State};
 use fastjob_core::id::{Id, InboxId, RunId, ShardKey};
 use fastjob_core::shard::{Cursor, InboxFailed, Rows, RunChanged, RunCopied, RunEnded, RunStarted};
 
@@ -110,11 +110,22 @@ impl<'a> Joined<'a> {
 
 /// Scheduled, with nothing yet to say of an attempt or an end: most runs that a schedule makes.
 fn is_fresh(run: &Run) -> bool {
-    run.state == State::Scheduled
-        && run.attempt == 0
-        && run.fail_count == 0
+    run.state == State::Scheduled && run.attempt == 0 && run.assignment.is_none() && has_no_past(run)
+}
+
+/// With its first worker: [`run_sent`] says it all.
+pub(super) fn is_sent_at_once(run: &Run) -> bool {
+    run.state == State::Dispatched && run.assignment.is_some() && has_no_past(run)
+}
+
+/// It ends as [`run_succeeded`] says: nothing has failed before, so its row has counts of zero and no error.
+pub(super) fn succeeded_at_once(run: &RunEnded) -> bool {
+    run.ended == Ended::Succeeded && run.fail_count == 0 && run.lost_count == 0 && run.error.is_none()
+}
+
+fn has_no_past(run: &Run) -> bool {
+    run.fail_count == 0
         && run.lost_count == 0
-        && run.assignment.is_none()
         && run.started_at.is_none()
         && run.cancel_at.is_none()
         && run.ended_at.is_none()
@@ -275,6 +286,26 @@ pub(super) fn run_started(row: &mut impl Values, started: &&RunStarted) -> Resul
     row.id(&started.run);
     row.number(started.attempt);
     row.assignment(Some(&started.assignment));
+    Ok(())
+}
+
+/// What [`run_waiting`] says, then token, session_id, worker, server_id, epoch, dispatched_at.
+pub(super) fn run_sent(
+    row: &mut impl Values,
+    run: &&Run,
+    limits: &mut LimitsTexts,
+) -> Result<(), StoreError> {
+    run_waiting(row, run, limits)?;
+    row.assignment(run.assignment.as_ref());
+    Ok(())
+}
+
+/// id, ended_at, started_at, result_encoding, result.
+pub(super) fn run_succeeded(row: &mut impl Values, ended: &&RunEnded) -> Result<(), StoreError> {
+    row.id(&ended.run);
+    row.at(ended.ended_at);
+    row.maybe_at(ended.started_at);
+    row.payload(ended.result.as_ref());
     Ok(())
 }
 
