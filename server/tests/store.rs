@@ -19,10 +19,14 @@ mod invariants;
 mod model;
 #[path = "store/ownership.rs"]
 mod ownership;
+#[path = "store/postgres.rs"]
+mod postgres;
 #[path = "harness/postgres.rs"]
 mod postgres_harness;
 #[path = "store/queries.rs"]
 mod queries;
+#[path = "store/races.rs"]
+mod races;
 #[path = "store/rate.rs"]
 mod rate;
 #[path = "store/sqlite.rs"]
@@ -41,6 +45,14 @@ macro_rules! on_every_backend {
             )+
         }
 
+        $crate::on_every_server_backend! { $($case)+ }
+    };
+}
+
+/// As [`on_every_backend`], on those that several servers share.
+#[macro_export]
+macro_rules! on_every_server_backend {
+    ($($case:ident)+) => {
         mod on_postgres {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -41,6 +41,8 @@ pub(crate) enum Place {
     File(tempfile::TempDir),
     /// On the PostgreSQL server of all bundles, at this url.
     Postgres(String),
+    /// At this url; gone with its server.
+    Elsewhere(String),
 }
 
 impl Drop for Place {
@@ -75,6 +77,11 @@ impl Bundle {
         Self::at(Place::Postgres(postgres_server().fresh_database().unwrap())).await
     }
 
+    /// At a PostgreSQL server of the case's own.
+    pub(crate) async fn at_url(url: String) -> Self {
+        Self::at(Place::Elsewhere(url)).await
+    }
+
     async fn at(place: Place) -> Self {
         let clock = Arc::new(ManualClock::at(START));
         let store = open(&place.url(), clock.clone()).await.unwrap();
@@ -99,7 +106,7 @@ impl Bundle {
     pub(crate) fn path(&self) -> PathBuf {
         match &self.place {
             Place::File(dir) => dir.path().join("fastjob.db"),
-            Place::Postgres(url) => panic!("{url} is no file"),
+            Place::Postgres(url) | Place::Elsewhere(url) => panic!("{url} is no file"),
         }
     }
 
@@ -284,7 +291,7 @@ impl Place {
     fn url(&self) -> String {
         match self {
             Self::File(dir) => format!("sqlite:{}", dir.path().join("fastjob.db").display()),
-            Self::Postgres(url) => url.clone(),
+            Self::Postgres(url) | Self::Elsewhere(url) => url.clone(),
         }
     }
 }
