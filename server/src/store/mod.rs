@@ -6,6 +6,7 @@ mod error;
 mod front;
 mod inspect;
 mod keys;
+mod mysql;
 mod postgres;
 mod row;
 mod scans;
@@ -29,6 +30,7 @@ pub use error::{ErrorKind, StoreError};
 pub use inspect::{KeyedRun, Rights, Schema, Setting, Sizes, Violations};
 pub use scans::{SCANS, Scan};
 
+use mysql::MySqlStore;
 use postgres::PostgresStore;
 use sqlite::SqliteStore;
 
@@ -64,6 +66,7 @@ impl Default for StoreOptions {
 
 enum Backend {
     Sqlite(SqliteStore),
+    MySql(MySqlStore),
     Postgres(PostgresStore),
 }
 
@@ -93,6 +96,7 @@ impl Store {
         let (scheme, rest) = url.split_once(':').unwrap_or_default();
         let backend = match scheme {
             "sqlite" => Backend::Sqlite(SqliteStore::open(file(rest), options).await?),
+            "mysql" | "mariadb" => Backend::MySql(MySqlStore::open(url, options).await?),
             "postgres" | "postgresql" => Backend::Postgres(PostgresStore::open(url, options).await?),
             _ => return Err(StoreError::new(ErrorKind::Unavailable, UNKNOWN_SCHEME)),
         };
@@ -106,6 +110,7 @@ impl Store {
         let backend = match scheme {
             "sqlite" => Backend::Sqlite(SqliteStore::inspect(file(rest), options).await?),
             "postgres" | "postgresql" => Backend::Postgres(PostgresStore::inspect(url, options).await?),
+            "mysql" | "mariadb" => Backend::MySql(MySqlStore::inspect(url, options).await?),
             _ => return Err(StoreError::new(ErrorKind::Unavailable, UNKNOWN_SCHEME)),
         };
         Ok(Self { backend: Arc::new(backend) })
@@ -115,6 +120,7 @@ impl Store {
     pub async fn close(&self) {
         match &*self.backend {
             Backend::Sqlite(store) => store.close().await,
+            Backend::MySql(store) => store.close().await,
             Backend::Postgres(store) => store.close().await,
         }
     }
@@ -123,7 +129,7 @@ impl Store {
     pub fn is_exclusive(&self) -> bool {
         match &*self.backend {
             Backend::Sqlite(_) => true,
-            Backend::Postgres(_) => false,
+            Backend::Postgres(_) | Backend::MySql(_) => false,
         }
     }
 
@@ -157,7 +163,7 @@ impl Store {
 }
 
 const UNKNOWN_SCHEME: &str = "the database's url has no scheme that is known: give a file, as sqlite:fastjob.db, or a \
-     server, as postgres://fastjob@localhost/fastjob";
+     server, as postgres://fastjob@localhost/fastjob or mysql://fastjob@localhost/fastjob";
 
 fn file(rest: &str) -> &Path {
     Path::new(rest.strip_prefix("//").unwrap_or(rest))

@@ -16,8 +16,9 @@ use fastjob_server::store::{
     Turn, TurnEnd,
 };
 use parking_lot::Mutex;
-use sqlx::{Connection, PgConnection, SqliteConnection};
+use sqlx::{Connection, MySqlConnection, PgConnection, SqliteConnection};
 
+use crate::mariadb::MariaDb;
 use crate::postgres_harness::{Durability, Postgres};
 
 /// The instant at which each bundle begins; ids of the bundle rise from it.
@@ -43,13 +44,28 @@ pub(crate) enum Place {
     Postgres(String),
     /// At this url; gone with its server.
     Elsewhere(String),
+    /// On the MariaDB of all bundles.
+    MariaDb(String),
+    /// On the MySQL of all bundles.
+    MySql(String),
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Self::Postgres(url) = self {
-            let name = url.rsplit('/').next().unwrap();
-            postgres_server().execute("postgres", &format!("DROP DATABASE {name} WITH (FORCE)")).unwrap();
+        let Some(name) = self.url().rsplit('/').next().map(|name| name.replace("?ssl-mode=disabled", ""))
+        else {
+            return;
+        };
+        match self {
+            Self::File(_) | Self::Elsewhere(_) => {}
+            Self::Postgres(_) => {
+                let drop = format!("DROP DATABASE {name} WITH (FORCE)");
+                postgres_server().execute("postgres", &drop).map(|_| ()).unwrap();
+            }
+            Self::MariaDb(_) => {
+                mariadb_server().execute(&format!("DROP DATABASE {name}")).map(|_| ()).unwrap()
+            }
+            Self::MySql(_) => mysql_server().execute(&format!("DROP DATABASE {name}")).map(|_| ()).unwrap(),
         }
     }
 }
@@ -58,6 +74,19 @@ impl Drop for Place {
 pub(crate) fn postgres_server() -> &'static Postgres {
     static SERVER: OnceLock<Postgres> = OnceLock::new();
     SERVER.get_or_init(|| Postgres::start_with(Durability::Memory).unwrap())
+}
+
+/// As [`postgres_server`].
+pub(crate) fn mariadb_server() -> &'static MariaDb {
+    static SERVER: OnceLock<MariaDb> = OnceLock::new();
+    SERVER.get_or_init(|| MariaDb::start().unwrap())
+}
+
+/// As [`postgres_server`]; of the files that `scripts/mysql.sh` leaves.
+pub(crate) fn mysql_server() -> &'static MariaDb {
+    static SERVER: OnceLock<MariaDb> = OnceLock::new();
+    let files = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/mysql");
+    SERVER.get_or_init(|| MariaDb::start_mysql(&files).unwrap())
 }
 
 impl Deref for Bundle {
@@ -80,6 +109,14 @@ impl Bundle {
     /// At a PostgreSQL server of the case's own.
     pub(crate) async fn at_url(url: String) -> Self {
         Self::at(Place::Elsewhere(url)).await
+    }
+
+    pub(crate) async fn mariadb() -> Self {
+        Self::at(Place::MariaDb(mariadb_server().fresh_database().unwrap())).await
+    }
+
+    pub(crate) async fn mysql() -> Self {
+        Self::at(Place::MySql(mysql_server().fresh_database().unwrap())).await
     }
 
     async fn at(place: Place) -> Self {
@@ -106,7 +143,9 @@ impl Bundle {
     pub(crate) fn path(&self) -> PathBuf {
         match &self.place {
             Place::File(dir) => dir.path().join("fastjob.db"),
-            Place::Postgres(url) | Place::Elsewhere(url) => panic!("{url} is no file"),
+            Place::Postgres(url) | Place::Elsewhere(url) | Place::MariaDb(url) | Place::MySql(url) => {
+                panic!("{url} is no file")
+            }
         }
     }
 
@@ -119,8 +158,13 @@ impl Bundle {
                 sql.execute(&mut foreign).await.unwrap();
                 foreign.close().await.unwrap();
             }
-            Place::Postgres(url) => {
+            Place::Postgres(url) | Place::Elsewhere(url) => {
                 let mut foreign = PgConnection::connect(url).await.unwrap();
+                sql.execute(&mut foreign).await.unwrap();
+                foreign.close().await.unwrap();
+            }
+            Place::MariaDb(url) | Place::MySql(url) => {
+                let mut foreign = MySqlConnection::connect(url).await.unwrap();
                 sql.execute(&mut foreign).await.unwrap();
                 foreign.close().await.unwrap();
             }
@@ -291,7 +335,7 @@ impl Place {
     fn url(&self) -> String {
         match self {
             Self::File(dir) => format!("sqlite:{}", dir.path().join("fastjob.db").display()),
-            Self::Postgres(url) | Self::Elsewhere(url) => url.clone(),
+            Self::Postgres(url) | Self::Elsewhere(url) | Self::MariaDb(url) | Self::MySql(url) => url.clone(),
         }
     }
 }
