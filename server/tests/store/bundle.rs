@@ -42,8 +42,6 @@ pub(crate) enum Place {
     File(tempfile::TempDir),
     /// On the PostgreSQL server of all bundles, at this url.
     Postgres(String),
-    /// At this url; gone with its server.
-    Elsewhere(String),
     /// On the MariaDB of all bundles.
     MariaDb(String),
     /// On the MySQL of all bundles.
@@ -57,7 +55,7 @@ impl Drop for Place {
             return;
         };
         match self {
-            Self::File(_) | Self::Elsewhere(_) => {}
+            Self::File(_) => {}
             Self::Postgres(_) => {
                 let drop = format!("DROP DATABASE {name} WITH (FORCE)");
                 postgres_server().execute("postgres", &drop).map(|_| ()).unwrap();
@@ -106,11 +104,6 @@ impl Bundle {
         Self::at(Place::Postgres(postgres_server().fresh_database().unwrap())).await
     }
 
-    /// At a PostgreSQL server of the case's own.
-    pub(crate) async fn at_url(url: String) -> Self {
-        Self::at(Place::Elsewhere(url)).await
-    }
-
     pub(crate) async fn mariadb() -> Self {
         Self::at(Place::MariaDb(mariadb_server().fresh_database().unwrap())).await
     }
@@ -143,28 +136,26 @@ impl Bundle {
     pub(crate) fn path(&self) -> PathBuf {
         match &self.place {
             Place::File(dir) => dir.path().join("fastjob.db"),
-            Place::Postgres(url) | Place::Elsewhere(url) | Place::MariaDb(url) | Place::MySql(url) => {
-                panic!("{url} is no file")
-            }
+            Place::Postgres(url) | Place::MariaDb(url) | Place::MySql(url) => panic!("{url} is no file"),
         }
     }
 
     /// Changes rows behind the store's back.
     pub(crate) async fn change(&self, sql: &str) {
-        let sql = sqlx::raw_sql(sqlx::AssertSqlSafe(sql));
-        match &self.place {
-            Place::File(_) => {
-                let mut foreign = SqliteConnection::connect(&self.url()).await.unwrap();
+        let (sql, url) = (sqlx::raw_sql(sqlx::AssertSqlSafe(sql)), self.url());
+        match url.split(':').next().unwrap() {
+            "sqlite" => {
+                let mut foreign = SqliteConnection::connect(&url).await.unwrap();
                 sql.execute(&mut foreign).await.unwrap();
                 foreign.close().await.unwrap();
             }
-            Place::Postgres(url) | Place::Elsewhere(url) => {
-                let mut foreign = PgConnection::connect(url).await.unwrap();
+            "postgres" => {
+                let mut foreign = PgConnection::connect(&url).await.unwrap();
                 sql.execute(&mut foreign).await.unwrap();
                 foreign.close().await.unwrap();
             }
-            Place::MariaDb(url) | Place::MySql(url) => {
-                let mut foreign = MySqlConnection::connect(url).await.unwrap();
+            _ => {
+                let mut foreign = MySqlConnection::connect(&url).await.unwrap();
                 sql.execute(&mut foreign).await.unwrap();
                 foreign.close().await.unwrap();
             }
@@ -335,7 +326,7 @@ impl Place {
     fn url(&self) -> String {
         match self {
             Self::File(dir) => format!("sqlite:{}", dir.path().join("fastjob.db").display()),
-            Self::Postgres(url) | Self::Elsewhere(url) | Self::MariaDb(url) | Self::MySql(url) => url.clone(),
+            Self::Postgres(url) | Self::MariaDb(url) | Self::MySql(url) => url.clone(),
         }
     }
 }
