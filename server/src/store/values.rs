@@ -102,29 +102,34 @@ impl<'a> Joined<'a> {
         self.all(|rows| &rows.runs_created).into_iter().partition(|run| is_fresh(run))
     }
 
+    /// Runs that end: those of which [`run_succeeded`] says it all, and the others.
+    pub(super) fn runs_ended(&self) -> (Vec<&'a RunEnded>, Vec<&'a RunEnded>) {
+        // Nothing has failed before, so the row has counts of zero and no error.
+        let at_once = |run: &&RunEnded| {
+            run.ended == Ended::Succeeded && run.fail_count == 0 && run.lost_count == 0 && run.error.is_none()
+        };
+        self.all(|rows| &rows.runs_ended).into_iter().partition(at_once)
+    }
+
     /// Shards whose outage is over.
     pub(super) fn outages_over(&self) -> Vec<ShardKey> {
         self.0.iter().filter(|turn| turn.rows.outage_over).map(|turn| turn.shard).collect()
     }
 }
 
+/// Of new runs that do not wait: those of which [`run_sent`] says it all, and the others.
+pub(super) fn runs_sent(runs: Vec<&Run>) -> (Vec<&Run>, Vec<&Run>) {
+    runs.into_iter().partition(|run| has_no_end(run))
+}
+
 /// Scheduled, with nothing yet to say of an attempt or an end: most runs that a schedule makes.
 fn is_fresh(run: &Run) -> bool {
-    run.state == State::Scheduled && run.attempt == 0 && run.assignment.is_none() && has_no_past(run)
+    run.state == State::Scheduled && run.attempt == 0 && run.assignment.is_none() && has_no_end(run)
 }
 
-/// With its first worker: [`run_sent`] says it all.
-pub(super) fn is_sent_at_once(run: &Run) -> bool {
-    run.state == State::Dispatched && run.assignment.is_some() && has_no_past(run)
-}
-
-/// It ends as [`run_succeeded`] says: nothing has failed before, so its row has counts of zero and no error.
-pub(super) fn succeeded_at_once(run: &RunEnded) -> bool {
-    run.ended == Ended::Succeeded && run.fail_count == 0 && run.lost_count == 0 && run.error.is_none()
-}
-
-fn has_no_past(run: &Run) -> bool {
-    run.fail_count == 0
+fn has_no_end(run: &Run) -> bool {
+    matches!(run.state, State::Scheduled | State::Dispatched)
+        && run.fail_count == 0
         && run.lost_count == 0
         && run.started_at.is_none()
         && run.cancel_at.is_none()
@@ -263,15 +268,25 @@ pub(super) fn run_waiting(
     Ok(())
 }
 
-/// As [`run_waiting`]; then token, session_id, worker, server_id, epoch, dispatched_at, reason, started_at, cancel_at,
-/// ended_at, result_encoding, result, error_class, error_message, error_trace.
-pub(super) fn run_created(
+/// As [`run_waiting`]; then token, session_id, worker, server_id, epoch, dispatched_at.
+pub(super) fn run_sent(
     row: &mut impl Values,
     run: &&Run,
     limits: &mut LimitsTexts,
 ) -> Result<(), StoreError> {
     run_waiting(row, run, limits)?;
     row.assignment(run.assignment.as_ref());
+    Ok(())
+}
+
+/// As [`run_sent`]; then reason, started_at, cancel_at,
+/// ended_at, result_encoding, result, error_class, error_message, error_trace.
+pub(super) fn run_created(
+    row: &mut impl Values,
+    run: &&Run,
+    limits: &mut LimitsTexts,
+) -> Result<(), StoreError> {
+    run_sent(row, run, limits)?;
     row.text(reason(run.state));
     row.maybe_at(run.started_at);
     row.maybe_at(run.cancel_at);
@@ -286,26 +301,6 @@ pub(super) fn run_started(row: &mut impl Values, started: &&RunStarted) -> Resul
     row.id(&started.run);
     row.number(started.attempt);
     row.assignment(Some(&started.assignment));
-    Ok(())
-}
-
-/// What [`run_waiting`] says, then token, session_id, worker, server_id, epoch, dispatched_at.
-pub(super) fn run_sent(
-    row: &mut impl Values,
-    run: &&Run,
-    limits: &mut LimitsTexts,
-) -> Result<(), StoreError> {
-    run_waiting(row, run, limits)?;
-    row.assignment(run.assignment.as_ref());
-    Ok(())
-}
-
-/// id, ended_at, started_at, result_encoding, result.
-pub(super) fn run_succeeded(row: &mut impl Values, ended: &&RunEnded) -> Result<(), StoreError> {
-    row.id(&ended.run);
-    row.at(ended.ended_at);
-    row.maybe_at(ended.started_at);
-    row.payload(ended.result.as_ref());
     Ok(())
 }
 
@@ -332,6 +327,15 @@ pub(super) fn run_copied(
     row.word(copied.handler.as_str());
     row.payload(Some(&copied.params));
     row.word(&limits.of(&copied.limits)?);
+    Ok(())
+}
+
+/// id, ended_at, started_at, result_encoding, result; the rest is as it was.
+pub(super) fn run_succeeded(row: &mut impl Values, ended: &&RunEnded) -> Result<(), StoreError> {
+    row.id(&ended.run);
+    row.at(ended.ended_at);
+    row.maybe_at(ended.started_at);
+    row.payload(ended.result.as_ref());
     Ok(())
 }
 

@@ -67,7 +67,7 @@ async fn write_rows(to: &mut SqliteConnection, rows: &Joined<'_>) -> Result<(), 
 async fn write_runs(to: &mut SqliteConnection, rows: &Joined<'_>) -> Result<(), StoreError> {
     let mut limits = LimitsTexts::default();
     let (waiting, others) = rows.runs_created();
-    let (sent, others): (Vec<_>, Vec<_>) = others.into_iter().partition(|run| values::is_sent_at_once(run));
+    let (sent, others) = values::runs_sent(others);
     RUNS_WAITING.write(to, &waiting, |row, run| values::run_waiting(row, run, &mut limits)).await?;
     RUNS_SENT.write(to, &sent, |row, run| values::run_sent(row, run, &mut limits)).await?;
     RUNS_CREATED.write(to, &others, |row, run| values::run_created(row, run, &mut limits)).await?;
@@ -78,8 +78,7 @@ async fn write_runs(to: &mut SqliteConnection, rows: &Joined<'_>) -> Result<(), 
             values::run_copied(row, copied, &mut limits)
         })
         .await?;
-    let all = rows.all(|rows| &rows.runs_ended).into_iter();
-    let (succeeded, ended): (Vec<_>, Vec<_>) = all.partition(|run| values::succeeded_at_once(run));
+    let (succeeded, ended) = rows.runs_ended();
     RUNS_SUCCEEDED.write(to, &succeeded, values::run_succeeded).await?;
     RUNS_ENDED.write(to, &ended, values::run_ended).await
 }
