@@ -41,7 +41,7 @@ pub use self::error::{Error, ErrorKind};
 pub use self::job::{Backoff, CatchUp, Job, Overlap, Routing};
 pub use self::options::Options;
 pub use self::run::RunFilter;
-pub use self::trigger::Trigger;
+pub use self::trigger::{Accepted, Trigger, Triggered};
 pub use self::view::{Change, Fired, JobPut, Run, RunState, Source};
 pub(crate) use self::view::{payload, wire};
 
