@@ -3,11 +3,9 @@
 
 use bytes::Bytes;
 use fastjob_core::clock::Millis;
-use fastjob_core::domain::{Attempt, FireKey, Gap, Job, Name, Run};
+use fastjob_core::domain::{self, Attempt, FireKey, Gap, Job, Name, Run};
 use fastjob_core::id::{AppId, Epoch, InboxId, JobId, RunId, ServerId, ShardKey, TokenId};
 use fastjob_core::shard::{Facts, Needs, OpenPage, Rows};
-
-use sha2::{Digest, Sha256};
 
 use super::error::StoreError;
 
@@ -150,10 +148,7 @@ pub struct App {
 impl App {
     /// The shard of a job: by the hash of its name, so that every server finds it without asking.
     pub fn shard_of(&self, job: &str) -> ShardKey {
-        let digest = Sha256::digest(job);
-        let head = u64::from_be_bytes(digest[..8].try_into().expect("8 of 32 bytes"));
-        let shard = head % u64::from(self.shards.max(1));
-        ShardKey { app: self.id, shard: u16::try_from(shard).expect("less than the number of shards") }
+        ShardKey { app: self.id, shard: domain::shard_of(job, self.shards) }
     }
 }
 

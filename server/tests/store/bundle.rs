@@ -42,28 +42,15 @@ pub(crate) enum Place {
     File(tempfile::TempDir),
     /// On the PostgreSQL server of all bundles, at this url.
     Postgres(String),
-    /// On the MariaDB of all bundles.
-    MariaDb(String),
-    /// On the MySQL of all bundles.
-    MySql(String),
+    /// At this url; gone with its server.
+    Elsewhere(String),
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let Some(name) = self.url().rsplit('/').next().map(|name| name.replace("?ssl-mode=disabled", ""))
-        else {
-            return;
-        };
-        match self {
-            Self::File(_) => {}
-            Self::Postgres(_) => {
-                let drop = format!("DROP DATABASE {name} WITH (FORCE)");
-                postgres_server().execute("postgres", &drop).map(|_| ()).unwrap();
-            }
-            Self::MariaDb(_) => {
-                mariadb_server().execute(&format!("DROP DATABASE {name}")).map(|_| ()).unwrap()
-            }
-            Self::MySql(_) => mysql_server().execute(&format!("DROP DATABASE {name}")).map(|_| ()).unwrap(),
+        if let Self::Postgres(url) = self {
+            let name = url.rsplit('/').next().unwrap();
+            postgres_server().execute("postgres", &format!("DROP DATABASE {name} WITH (FORCE)")).unwrap();
         }
     }
 }
@@ -105,11 +92,16 @@ impl Bundle {
     }
 
     pub(crate) async fn mariadb() -> Self {
-        Self::at(Place::MariaDb(mariadb_server().fresh_database().unwrap())).await
+        Self::at(Place::Elsewhere(mariadb_server().fresh_database().unwrap())).await
     }
 
     pub(crate) async fn mysql() -> Self {
-        Self::at(Place::MySql(mysql_server().fresh_database().unwrap())).await
+        Self::at(Place::Elsewhere(mysql_server().fresh_database().unwrap())).await
+    }
+
+    /// At a server of the case's own.
+    pub(crate) async fn at_url(url: String) -> Self {
+        Self::at(Place::Elsewhere(url)).await
     }
 
     async fn at(place: Place) -> Self {
@@ -136,7 +128,7 @@ impl Bundle {
     pub(crate) fn path(&self) -> PathBuf {
         match &self.place {
             Place::File(dir) => dir.path().join("fastjob.db"),
-            Place::Postgres(url) | Place::MariaDb(url) | Place::MySql(url) => panic!("{url} is no file"),
+            Place::Postgres(url) | Place::Elsewhere(url) => panic!("{url} is no file"),
         }
     }
 
@@ -326,7 +318,7 @@ impl Place {
     fn url(&self) -> String {
         match self {
             Self::File(dir) => format!("sqlite:{}", dir.path().join("fastjob.db").display()),
-            Self::Postgres(url) | Self::MariaDb(url) | Self::MySql(url) => url.clone(),
+            Self::Postgres(url) | Self::Elsewhere(url) => url.clone(),
         }
     }
 }
