@@ -8,7 +8,8 @@ use std::process::Command;
 fn samples() -> Vec<PathBuf> {
     let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("deploy");
     let folders = std::fs::read_dir(deploy).unwrap().map(|entry| entry.unwrap().path());
-    let files = folders.filter(|folder| folder.is_dir()).flat_map(|folder| std::fs::read_dir(folder).unwrap());
+    let files =
+        folders.filter(|folder| folder.is_dir()).flat_map(|folder| std::fs::read_dir(folder).unwrap());
     let mut samples: Vec<PathBuf> = files.map(|entry| entry.unwrap().path()).collect();
     samples.sort();
     samples

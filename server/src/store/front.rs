@@ -62,6 +62,9 @@ sentences! {
     Write server_renew(server: ServerId, seq: u64) -> Option<Renewal>;
     /// Declares a server draining or dead if it is not dead and its seq is still `seq`; tells whether it was.
     Write server_mark(server: ServerId, seq: u64, phase: ServerPhase) -> bool;
+    /// Removes at most `limit` rows of servers that are dead, renewed last before `before`, and own nothing. Answers how
+    /// many.
+    Write servers_forget(before: Millis, limit: u32) -> u64;
     /// All servers, newest first.
     Read server_list() -> Vec<Server>;
     /// Every shard with its owner, in order of (app, shard).

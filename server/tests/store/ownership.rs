@@ -7,6 +7,7 @@ use fastjob_server::store::{Changes, Claimed, Desired, Owned, Release, ServerPha
 use crate::bundle::{Bundle, START, new_server};
 
 crate::on_every_backend! {
+    dead_servers_that_own_nothing_are_forgotten_after_a_while_and_no_others
     a_server_joins_up_with_seq_0_and_the_newest_is_listed_first
     a_server_cannot_join_twice
     a_renewal_raises_the_seq_and_tells_of_the_others_that_are_not_dead
@@ -220,4 +221,21 @@ async fn a_renewal_tells_that_something_has_changed(on: Bundle) {
     assert_eq!(created, Changes { owners: joined.owners + 1, tokens: joined.tokens + 2 });
     assert!(on.release(on.shard, on.server, on.epoch, START).await);
     assert_eq!(renewed(5).await, Changes { owners: created.owners + 1, ..created });
+}
+
+async fn dead_servers_that_own_nothing_are_forgotten_after_a_while_and_no_others(on: Bundle) {
+    let (early, late) = (START.plus(-1), START.plus(60_000));
+    let (dead, owner, living) = (on.join().await, on.join().await, on.join().await);
+    let other = ShardKey { app: on.app.id, shard: 1 };
+    on.claim(other, owner).await;
+    for server in [dead, owner] {
+        assert!(on.server_mark(server, 0, ServerPhase::Dead).await.unwrap());
+    }
+    assert_eq!(on.servers_forget(early, 10).await.unwrap(), 0, "too young");
+    assert_eq!(on.servers_forget(late, 0).await.unwrap(), 0, "a limit is a limit");
+    assert_eq!(on.servers_forget(late, 10).await.unwrap(), 1);
+    let left: Vec<ServerId> = on.server_list().await.unwrap().iter().map(|server| server.id).collect();
+    assert_eq!(left, [living, owner, on.server]);
+    assert!(on.seen(other).await.dead, "its shard can still be claimed");
+    on.close().await;
 }
