@@ -13,6 +13,8 @@ mod commits;
 mod facts;
 #[path = "store/inbox.rs"]
 mod inbox;
+#[path = "store/invariants.rs"]
+mod invariants;
 #[path = "harness/mariadb.rs"]
 mod mariadb;
 #[path = "store/model.rs"]

@@ -4,10 +4,12 @@
 mod backend;
 mod error;
 mod front;
+mod inspect;
 mod keys;
 mod mysql;
 mod postgres;
 mod row;
+mod scans;
 mod shape;
 mod sqlite;
 mod values;
@@ -25,6 +27,8 @@ pub use backend::{
     Release, Renewal, RunFilter, Server, ServerPhase, Token, Turn, TurnEnd,
 };
 pub use error::{ErrorKind, StoreError};
+pub use inspect::{KeyedRun, Rights, Schema, Setting, Sizes, Violations};
+pub use scans::{SCANS, Scan};
 
 use mysql::MySqlStore;
 use postgres::PostgresStore;
@@ -32,6 +36,8 @@ use sqlite::SqliteStore;
 
 /// How long one sentence may take, with all its tries.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// How long a look at whole tables may take.
+const SCAN_DEADLINE: Duration = Duration::from_secs(600);
 /// Tries of one sentence.
 const MAX_TRIES: u32 = 5;
 /// The wait before the second try, give or take a half; each further one is twice as long.
@@ -69,6 +75,16 @@ enum Backend {
 enum Access {
     Read,
     Write,
+    Scan,
+}
+
+impl Access {
+    fn deadline(self) -> Duration {
+        match self {
+            Self::Read | Self::Write => DEADLINE,
+            Self::Scan => SCAN_DEADLINE,
+        }
+    }
 }
 
 impl Store {
@@ -82,6 +98,19 @@ impl Store {
             "sqlite" => Backend::Sqlite(SqliteStore::open(file(rest), options).await?),
             "mysql" | "mariadb" => Backend::MySql(MySqlStore::open(url, options).await?),
             "postgres" | "postgresql" => Backend::Postgres(Box::new(PostgresStore::open(url, options).await?)),
+            _ => return Err(StoreError::new(ErrorKind::Unavailable, UNKNOWN_SCHEME)),
+        };
+        Ok(Self { backend: Arc::new(backend) })
+    }
+
+    /// Opens the database at `url` to look at it, beside its servers: nothing is created or migrated, no lock is taken,
+    /// and sentences that write fail. Tables may be missing, or of another schema: ask [`Store::inspect_schema`] first.
+    pub async fn inspect(url: &str, options: StoreOptions) -> Result<Self, StoreError> {
+        let (scheme, rest) = url.split_once(':').unwrap_or_default();
+        let backend = match scheme {
+            "sqlite" => Backend::Sqlite(SqliteStore::inspect(file(rest), options).await?),
+            "postgres" | "postgresql" => Backend::Postgres(PostgresStore::inspect(url, options).await?),
+            "mysql" | "mariadb" => Backend::MySql(MySqlStore::inspect(url, options).await?),
             _ => return Err(StoreError::new(ErrorKind::Unavailable, UNKNOWN_SCHEME)),
         };
         Ok(Self { backend: Arc::new(backend) })
@@ -129,7 +158,7 @@ impl Store {
             once().await
         };
         let span = tracing::debug_span!("store", sentence);
-        let answer = tokio::time::timeout(DEADLINE, tries.instrument(span)).await;
+        let answer = tokio::time::timeout(access.deadline(), tries.instrument(span)).await;
         answer.unwrap_or_else(|_| Err(late(sentence, access)))
     }
 }
@@ -143,10 +172,13 @@ fn file(rest: &str) -> &Path {
 
 fn late(sentence: &str, access: Access) -> StoreError {
     let kind = match access {
-        Access::Read => ErrorKind::Unavailable,
+        Access::Read | Access::Scan => ErrorKind::Unavailable,
         Access::Write => ErrorKind::Unknown,
     };
-    StoreError::new(kind, format!("{sentence}: no answer from the database for {} s", DEADLINE.as_secs()))
+    StoreError::new(
+        kind,
+        format!("{sentence}: no answer from the database for {} s", access.deadline().as_secs()),
+    )
 }
 
 impl fmt::Debug for Store {

@@ -16,6 +16,7 @@ use fastjob_server::store::{
     Turn, TurnEnd,
 };
 use parking_lot::Mutex;
+use sqlx::{Connection, MySqlConnection, PgConnection, SqliteConnection};
 
 use crate::mariadb::MariaDb;
 use crate::postgres_harness::{Durability, Postgres};
@@ -128,6 +129,28 @@ impl Bundle {
         match &self.place {
             Place::File(dir) => dir.path().join("fastjob.db"),
             Place::Postgres(url) | Place::Elsewhere(url) => panic!("{url} is no file"),
+        }
+    }
+
+    /// Changes rows behind the store's back.
+    pub(crate) async fn change(&self, sql: &str) {
+        let (sql, url) = (sqlx::raw_sql(sqlx::AssertSqlSafe(sql)), self.url());
+        match url.split(':').next().unwrap() {
+            "sqlite" => {
+                let mut foreign = SqliteConnection::connect(&url).await.unwrap();
+                sql.execute(&mut foreign).await.unwrap();
+                foreign.close().await.unwrap();
+            }
+            "postgres" => {
+                let mut foreign = PgConnection::connect(&url).await.unwrap();
+                sql.execute(&mut foreign).await.unwrap();
+                foreign.close().await.unwrap();
+            }
+            _ => {
+                let mut foreign = MySqlConnection::connect(&url).await.unwrap();
+                sql.execute(&mut foreign).await.unwrap();
+                foreign.close().await.unwrap();
+            }
         }
     }
 

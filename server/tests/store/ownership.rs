@@ -7,6 +7,7 @@ use fastjob_server::store::{Changes, Claimed, Desired, Owned, Release, ServerPha
 use crate::bundle::{Bundle, START, new_server};
 
 crate::on_every_backend! {
+    dead_servers_that_own_nothing_are_forgotten_after_a_while_and_no_others
     a_server_joins_up_with_seq_0_and_the_newest_is_listed_first
     a_server_cannot_join_twice
     a_renewal_raises_the_seq_and_tells_of_the_others_that_are_not_dead
@@ -240,4 +241,21 @@ async fn ten_thousand_shards_are_claimed_desired_and_released_at_once(on: Bundle
     };
     let released: Vec<Release> = won.iter().map(release).collect();
     assert_eq!(on.shards_release(&released, on.server, START).await.unwrap(), shards);
+}
+
+async fn dead_servers_that_own_nothing_are_forgotten_after_a_while_and_no_others(on: Bundle) {
+    let (early, late) = (START.plus(-1), START.plus(60_000));
+    let (dead, owner, living) = (on.join().await, on.join().await, on.join().await);
+    let other = ShardKey { app: on.app.id, shard: 1 };
+    on.claim(other, owner).await;
+    for server in [dead, owner] {
+        assert!(on.server_mark(server, 0, ServerPhase::Dead).await.unwrap());
+    }
+    assert_eq!(on.servers_forget(early, 10).await.unwrap(), 0, "too young");
+    assert_eq!(on.servers_forget(late, 0).await.unwrap(), 0, "a limit is a limit");
+    assert_eq!(on.servers_forget(late, 10).await.unwrap(), 1);
+    let left: Vec<ServerId> = on.server_list().await.unwrap().iter().map(|server| server.id).collect();
+    assert_eq!(left, [living, owner, on.server]);
+    assert!(on.seen(other).await.dead, "its shard can still be claimed");
+    on.close().await;
 }

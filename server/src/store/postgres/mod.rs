@@ -10,6 +10,7 @@ mod commit;
 mod connect;
 mod fault;
 mod inbox;
+mod inspect;
 mod migrate;
 mod ownership;
 mod queries;
@@ -42,6 +43,15 @@ impl PostgresStore {
     pub(super) async fn open(url: &str, options: StoreOptions) -> Result<Self, StoreError> {
         let connect = connect::options(url)?;
         let connect = Box::new(connect::prepare(connect).await?);
+        let max_connections = options.max_connections.max(2);
+        let pool = Mutex::new(connect::pool(&connect, max_connections));
+        Ok(Self { connect, max_connections, pool, lease: Mutex::new(None) })
+    }
+
+    /// Connects to look: nothing is checked or migrated, and sessions may not write.
+    pub(super) async fn inspect(url: &str, options: StoreOptions) -> Result<Self, StoreError> {
+        let connect = connect::options_to_look(url)?;
+        connect::try_out(&connect).await?;
         let max_connections = options.max_connections.max(2);
         let pool = Mutex::new(connect::pool(&connect, max_connections));
         Ok(Self { connect, max_connections, pool, lease: Mutex::new(None) })

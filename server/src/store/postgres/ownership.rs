@@ -91,6 +91,26 @@ impl Ownership for PostgresStore {
         Ok(done.rows_affected() == 1)
     }
 
+    async fn servers_forget(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
+        const WHAT: &str = "forget servers that are gone";
+        let mut write = self.write(WHAT).await?;
+        let done = sqlx::query(
+            "DELETE FROM fastjob_server WHERE id IN (
+                 SELECT id FROM (
+                     SELECT server.id FROM fastjob_server server
+                     WHERE server.phase = 'dead' AND server.renewed_at < $1
+                       AND NOT EXISTS (SELECT 1 FROM fastjob_app_owner held WHERE held.server_id = server.id)
+                     ORDER BY server.renewed_at LIMIT $2) gone)",
+        )
+        .bind(before.get())
+        .bind(i64::from(limit))
+        .execute(&mut *write)
+        .await
+        .map_err(|error| fault(WHAT, error))?;
+        write.commit().await?;
+        Ok(done.rows_affected())
+    }
+
     async fn server_list(&self) -> Result<Vec<Server>, StoreError> {
         const WHAT: &str = "list the servers";
         let mut one = self.one(WHAT).await?;
