@@ -11,6 +11,7 @@ use sqlx::SqliteConnection;
 use super::bulk::{Bulk, Row};
 use super::row::{Reader, state_number};
 use super::{SqliteStore, commit};
+use crate::failpoint::failpoint;
 use crate::store::backend::{Turn, TurnEnd};
 use crate::store::error::{ErrorKind, StoreError};
 use crate::store::shape;
@@ -29,6 +30,7 @@ impl SqliteStore {
             .collect();
         if !held.is_empty() {
             Joined(&held).write(&mut write).await?;
+            failpoint("inside_transaction");
             commit(write, WHAT).await?;
         }
         Ok(ends)

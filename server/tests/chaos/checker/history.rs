@@ -38,9 +38,6 @@ impl<T> std::ops::Deref for At<T> {
 
 #[derive(Clone, Deserialize, Default, Debug)]
 pub(crate) struct Config {
-    pub(crate) plan: String,
-    pub(crate) seed: u64,
-    pub(crate) database: String,
     pub(crate) renew_ms: i64,
     pub(crate) lease_ms: i64,
     pub(crate) lost_after_ms: i64,
@@ -129,7 +126,6 @@ pub(crate) struct Execution {
     pub(crate) attempt: u64,
     pub(crate) epoch: u64,
     pub(crate) job: String,
-    pub(crate) pid: u64,
     pub(crate) tick_ms: Option<i64>,
     pub(crate) due_ms: i64,
     pub(crate) start_ms: i64,
@@ -306,6 +302,6 @@ impl History {
 }
 
 fn execution(line: usize, start: Start) -> Execution {
-    let Start { run, attempt, epoch, job, pid, tick_ms, due_ms, at_ms } = start;
-    Execution { line, run, attempt, epoch, job, pid, tick_ms, due_ms, start_ms: at_ms, end: None }
+    let Start { run, attempt, epoch, job, pid: _, tick_ms, due_ms, at_ms } = start;
+    Execution { line, run, attempt, epoch, job, tick_ms, due_ms, start_ms: at_ms, end: None }
 }

@@ -86,17 +86,3 @@ fn field(text: &str) -> Option<BTreeSet<i64>> {
     }
     Some(values)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::field;
-
-    #[test]
-    fn a_field_is_a_star_a_number_a_step_or_a_list() {
-        assert_eq!(field("*").map(|values| values.len()), Some(60));
-        assert_eq!(field("0/20"), Some([0, 20, 40].into()));
-        assert_eq!(field("5,1/30"), Some([1, 5, 31].into()));
-        assert_eq!(field("60"), None);
-        assert_eq!(field("1-3"), None);
-    }
-}

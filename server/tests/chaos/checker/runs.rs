@@ -116,6 +116,10 @@ pub(crate) fn duplicates_have_their_cause(history: &History, found: &mut Found) 
             );
             found.add("G5", [run.line], text);
         }
+        let most = history.revisions.get(&run.job).into_iter().flatten().map(|one| one.retries).max();
+        if most.is_some_and(|retries| run.fail_count > retries + 1) {
+            found.add("G5", [run.line], format!("run {} failed {} times", run.id, run.fail_count));
+        }
         if history.faults.is_empty() && run.lost_count > 0 {
             found.add("G5", [run.line], format!("run {} lost a worker though nothing failed", run.id));
         }

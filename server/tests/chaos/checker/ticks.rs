@@ -105,6 +105,13 @@ pub(crate) fn chains_go_on_once(history: &History, found: &mut Found) {
                 );
                 continue;
             };
+            let delay = revisions.iter().find(|one| one.revision == second.revision).map(|one| &one.trigger);
+            if let Some(Rule::FixedDelay { delay_ms }) = delay
+                && second.due_ms < ended + delay_ms
+            {
+                let text = format!("{job}: run {} is due before the delay after run {}", second.id, first.id);
+                found.add("G1", lines, text);
+            }
             let by_edit = revisions.iter().any(|one| one.at_ms == second.created_ms);
             if second.created_ms < ended {
                 let text = format!("{job}: run {} was made before run {} had ended", second.id, first.id);
