@@ -42,7 +42,8 @@ fn gap(line: &Value) -> Result<Value, String> {
 }
 
 fn run(ask: &Ask<'_>, line: &Value) -> Result<Value, String> {
-    let again = line["attempt"].as_u64().unwrap_or(0) > 1;
+    let count = |field: &str| line[field].as_u64().unwrap_or(0);
+    let again = count("attempt") > 1 || (count("attempt") == 1 && line["epoch"].is_null());
     let attempts = if again {
         let whole = said(ask, &["run", "get", &text_of(line, "id")])?.pop().ok_or("run get said nothing")?;
         whole["attempts"].as_array().cloned().unwrap_or_default()

@@ -105,7 +105,7 @@ pub(crate) fn duplicates_have_their_cause(history: &History, found: &mut Found) 
     for run in history.runs.values() {
         for attempt in &run.attempts {
             let executed = by_attempt.get(&(run.id.as_str(), attempt.attempt));
-            cause_is_true(history, run, attempt, executed.map(|all| all[0]), found);
+            cause_is_true(history, (run, run.line), attempt, executed.map(|all| all[0]), found);
         }
         let executed = attempts_executed.get(run.id.as_str()).copied().unwrap_or(0);
         let allowed = 1 + run.lost_count + run.fail_count;
@@ -128,7 +128,7 @@ pub(crate) fn duplicates_have_their_cause(history: &History, found: &mut Found) 
 
 fn cause_is_true(
     history: &History,
-    run: &Run,
+    (run, line): (&Run, usize),
     attempt: &Attempt,
     executed: Option<&Execution>,
     found: &mut Found,
@@ -147,12 +147,20 @@ fn cause_is_true(
     let lost_after = revisions
         .and_then(|all| all.iter().find(|one| one.revision == run.revision)?.lost_after_ms)
         .unwrap_or(history.config.lost_after_ms);
-    // Its worker may have been silent already when it was sent.
+    // When it was entered its worker lived, and had been heard of no longer ago than it may be silent. One that was
+    // never entered may have been sent to a worker that was gone: then a fault tells since when.
     let least = lost_after - history.config.silence_ms - EARLY_MS;
-    let lasted = attempt.ended_ms.map(|ended| ended - attempt.dispatched_ms);
-    if lasted.is_some_and(|lasted| lasted < least) {
-        let text = format!("{name} was lost {lasted:?} ms after its dispatch, not {lost_after}");
-        found.add("G5", executed.map(|one| one.line), text);
+    let Some(lost) = attempt.ended_ms else { return };
+    let entered = executed.map(|one| one.start_ms).filter(|start| *start < lost);
+    let away_before = |fault: &super::history::At<super::history::Fault>| fault.begin_ms <= lost - least;
+    let too_soon = match entered {
+        Some(start) => lost - start < least,
+        None => !history.faults.iter().any(away_before),
+    };
+    if too_soon && !history.clock_moved() {
+        let lasted = lost - attempt.dispatched_ms;
+        let text = format!("{name} was lost {lasted} ms after its dispatch, not {lost_after}");
+        found.add("G5", executed.map(|one| one.line).into_iter().chain([line]), text);
     }
     if let Some(executed) = executed
         && let Some(end) = &executed.end
