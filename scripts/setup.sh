@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the named parts need, or names it. Usage: scripts/setup.sh rust c java valgrind
+# Installs what the named parts need, or names it. Usage: scripts/setup.sh rust c java valgrind postgres
 set -euo pipefail
 
 say() { printf '%s\n' "$*" >&2; }
@@ -23,6 +23,7 @@ for part in "$@"; do
     maven) need mvn maven ;;
     valgrind) need valgrind valgrind ;;
     python) need python3 python3 ;;
+    postgres) compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || need postgres postgresql ;;
     *) say "setup.sh: unknown part $part"; exit 2 ;;
   esac
 done
@@ -34,6 +35,13 @@ sudo=
 if command -v apt-get >/dev/null 2>&1 && { [ -z "$sudo" ] || $sudo true 2>/dev/null; }; then
   say "installing ${missing[*]} ..."
   export DEBIAN_FRONTEND=noninteractive
+  # Tests start databases of their own: no package may start a service.
+  policy=/usr/sbin/policy-rc.d
+  if [ ! -e $policy ]; then
+    trap '$sudo rm -f $policy' EXIT
+    printf '#!/bin/sh\nexit 101\n' | $sudo tee $policy >/dev/null
+    $sudo chmod 755 $policy
+  fi
   if ! { $sudo apt-get update -qq && $sudo apt-get install -y -qq --no-install-recommends "${missing[@]}"; } >/tmp/fastjob-setup.$$.log 2>&1; then
     cat /tmp/fastjob-setup.$$.log >&2
     say "failed to install: ${missing[*]}"

@@ -2,7 +2,7 @@
 # Every test of every language; one line per suite and the total at the end.
 set -uo pipefail
 cd "$(dirname "$0")/.."
-scripts/setup.sh rust c java maven valgrind || exit 1
+scripts/setup.sh rust c java maven valgrind postgres || exit 1
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -64,8 +64,11 @@ fn nobody_reads_a_clock_but_the_system_clock() {
 fn sql_stands_in_the_folder_of_its_database_alone() {
     let mut found = Vec::new();
     for source in all_sources() {
-        let is_backend =
-            source.path.parent().is_some_and(|folder| folder.ends_with("server/src/store/sqlite"));
+        let folders = ["sqlite", "postgres"].map(|backend| format!("server/src/store/{backend}"));
+        let is_backend = source
+            .path
+            .parent()
+            .is_some_and(|folder| folders.iter().any(|backend| folder.ends_with(backend)));
         found.extend(lines_with(&source, &["sqlx::", "use sqlx"]).filter(|_| !is_backend));
     }
     assert!(found.is_empty(), "it belongs into store/<backend>:\n{}", found.join("\n"));

@@ -17,8 +17,12 @@ mod inbox;
 mod model;
 #[path = "store/ownership.rs"]
 mod ownership;
+#[path = "harness/postgres.rs"]
+mod postgres_harness;
 #[path = "store/queries.rs"]
 mod queries;
+#[path = "store/races.rs"]
+mod races;
 #[path = "store/rate.rs"]
 mod rate;
 #[path = "store/sqlite.rs"]
@@ -33,6 +37,23 @@ macro_rules! on_every_backend {
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $case() {
                     super::$case($crate::bundle::Bundle::sqlite().await).await;
+                }
+            )+
+        }
+
+        $crate::on_every_server_backend! { $($case)+ }
+    };
+}
+
+/// As [`on_every_backend`], on those that several servers share.
+#[macro_export]
+macro_rules! on_every_server_backend {
+    ($($case:ident)+) => {
+        mod on_postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    super::$case($crate::bundle::Bundle::postgres().await).await;
                 }
             )+
         }

@@ -23,7 +23,7 @@ use crate::api::{self, Api};
 use crate::cluster::directory::Directory;
 use crate::cluster::lease::{Lease, LeaseTerms};
 use crate::cluster::{self, Cluster, OwnerTerms};
-use crate::config::{Config, Engine};
+use crate::config::Config;
 use crate::http::{self, HttpState, Readiness};
 use crate::metrics;
 use crate::owner::Shared;
@@ -157,10 +157,9 @@ async fn listen(address: SocketAddr, field: &str) -> anyhow::Result<TcpListener>
 }
 
 async fn open_store(config: &Config, time: &DatabaseTime) -> anyhow::Result<Store> {
-    let Engine::Sqlite { path } = &config.database.engine;
     let options =
         StoreOptions { max_connections: config.database.max_connections, clock: Arc::new(time.clone()) };
-    Ok(Store::open(&format!("sqlite:{}", path.display()), options).await?)
+    Ok(Store::open(&config.database.engine.url(), options).await?)
 }
 
 fn joining(id: ServerId, rpc_address: &str, http_address: &str, at: Millis) -> NewServer {

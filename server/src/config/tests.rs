@@ -104,13 +104,13 @@ fn a_bad_setting_is_named_with_its_place_and_a_remedy() {
         ("[rpc]\ninsecure_plaintext = 1", "rpc.insecure_plaintext: is neither true nor false", "remedy: "),
         ("[rpc]\ntls_cert = \"a.pem\"", "rpc.tls_cert: listeners of this version do not speak TLS", "proxy"),
         (
-            "[database]\nurl = \"postgres://u:secret@h/d\"",
-            "database.url: postgres arrives with clusters",
-            "sqlite:fastjob.db",
+            "[database]\nurl = \"postgres://u:secret@h\"",
+            "database.url: names no database",
+            "host:port/database",
         ),
         (
             "[database]\nurl = \"mysql://h/d\"",
-            "database.url: mysql arrives with clusters",
+            "database.url: mysql is not supported by this version",
             "sqlite:fastjob.db",
         ),
         ("[database]\nurl = \"fastjob.db\"", "database.url: has no scheme", "sqlite:fastjob.db"),

@@ -9,6 +9,7 @@ pub struct StoreError {
     kind: ErrorKind,
     message: String,
     again: bool,
+    lost: bool,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
@@ -41,7 +42,7 @@ impl StoreError {
     }
 
     pub(super) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), again: false, source: None }
+        Self { kind, message: message.into(), again: false, lost: false, source: None }
     }
 
     pub(super) fn because(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
@@ -57,6 +58,16 @@ impl StoreError {
 
     pub(super) fn is_worth_another_try(&self) -> bool {
         self.again
+    }
+
+    /// The server that the connection led to stops, or cannot write: the other connections are no better.
+    pub(super) fn by_a_lost_connection(mut self) -> Self {
+        self.lost = true;
+        self
+    }
+
+    pub(super) fn is_by_a_lost_connection(&self) -> bool {
+        self.lost
     }
 
     /// With the place where it happened in front.

@@ -4,8 +4,12 @@
 mod backend;
 mod error;
 mod front;
+mod keys;
+mod postgres;
+mod row;
 mod shape;
 mod sqlite;
+mod values;
 
 use std::fmt;
 use std::path::Path;
@@ -21,6 +25,7 @@ pub use backend::{
 };
 pub use error::{ErrorKind, StoreError};
 
+use postgres::PostgresStore;
 use sqlite::SqliteStore;
 
 /// How long one sentence may take, with all its tries.
@@ -53,6 +58,7 @@ impl Default for StoreOptions {
 
 enum Backend {
     Sqlite(SqliteStore),
+    Postgres(PostgresStore),
 }
 
 /// What a deadline that ran out says of the sentence.
@@ -63,23 +69,25 @@ enum Access {
 }
 
 impl Store {
-    /// Opens the database at `url`, as `sqlite:fastjob.db`, creates it if it is not there, and brings its schema up to
-    /// date. Errors: [`ErrorKind::Busy`] if another server holds it, [`ErrorKind::Newer`] if a newer program migrated
-    /// it, [`ErrorKind::ReadOnly`], [`ErrorKind::Corrupt`] if it is no database, [`ErrorKind::Unavailable`].
+    /// Opens the database at `url`, as `sqlite:fastjob.db` or `postgres://fastjob@localhost/fastjob`, and brings its schema
+    /// up to date; a file is created if it is not there. Errors: [`ErrorKind::Busy`] if another server holds or migrates
+    /// it, [`ErrorKind::Newer`] if a newer program migrated it, [`ErrorKind::ReadOnly`], [`ErrorKind::Corrupt`] if it is no
+    /// database, [`ErrorKind::Unavailable`].
     pub async fn open(url: &str, options: StoreOptions) -> Result<Self, StoreError> {
-        let Some(path) = url.strip_prefix("sqlite:") else {
-            let message = "the database's url has no scheme that is known: give a file, as sqlite:fastjob.db";
-            return Err(StoreError::new(ErrorKind::Unavailable, message));
+        let (scheme, rest) = url.split_once(':').unwrap_or_default();
+        let backend = match scheme {
+            "sqlite" => Backend::Sqlite(SqliteStore::open(file(rest), options).await?),
+            "postgres" | "postgresql" => Backend::Postgres(PostgresStore::open(url, options).await?),
+            _ => return Err(StoreError::new(ErrorKind::Unavailable, UNKNOWN_SCHEME)),
         };
-        let path = path.strip_prefix("//").unwrap_or(path);
-        let store = SqliteStore::open(Path::new(path), options).await?;
-        Ok(Self { backend: Arc::new(Backend::Sqlite(store)) })
+        Ok(Self { backend: Arc::new(backend) })
     }
 
     /// Ends all connections. Sentences that come later fail with [`ErrorKind::Unavailable`].
     pub async fn close(&self) {
         match &*self.backend {
             Backend::Sqlite(store) => store.close().await,
+            Backend::Postgres(store) => store.close().await,
         }
     }
 
@@ -110,6 +118,13 @@ impl Store {
         let answer = tokio::time::timeout(DEADLINE, tries.instrument(span)).await;
         answer.unwrap_or_else(|_| Err(late(sentence, access)))
     }
+}
+
+const UNKNOWN_SCHEME: &str = "the database's url has no scheme that is known: give a file, as sqlite:fastjob.db, or a \
+     server, as postgres://fastjob@localhost/fastjob";
+
+fn file(rest: &str) -> &Path {
+    Path::new(rest.strip_prefix("//").unwrap_or(rest))
 }
 
 fn late(sentence: &str, access: Access) -> StoreError {

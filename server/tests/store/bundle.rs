@@ -2,9 +2,9 @@
 
 use std::ops::Deref;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use fastjob_core::clock::{ManualClock, Millis};
+use fastjob_core::clock::{Clock as _, ManualClock, Millis};
 use fastjob_core::domain::{
     Assignment, Attempt, AttemptEnd, CatchUp, Definition, Ended, FireKey, Job, Limits, ManagedBy, Name,
     Payload, Run, Source, State, Trigger,
@@ -12,9 +12,12 @@ use fastjob_core::domain::{
 use fastjob_core::id::{AttemptKey, Chance, Epoch, Id, ServerId, SessionId, ShardKey, Token};
 use fastjob_core::shard::{Rows, RunEnded, RunStarted};
 use fastjob_server::store::{
-    App, Claimed, NewApp, NewServer, NewToken, Owned, Release, Store, StoreError, StoreOptions, Turn, TurnEnd,
+    App, Claimed, NewApp, NewServer, NewToken, Owned, Release, Renewal, Store, StoreError, StoreOptions,
+    Turn, TurnEnd,
 };
 use parking_lot::Mutex;
+
+use crate::postgres_harness::{Durability, Postgres};
 
 /// The instant at which each bundle begins; ids of the bundle rise from it.
 pub(crate) const START: Millis = Millis::new(1_800_000_000_000);
@@ -28,7 +31,30 @@ pub(crate) struct Bundle {
     pub(crate) shard: ShardKey,
     pub(crate) epoch: Epoch,
     chance: Mutex<(Chance, i64)>,
-    dir: tempfile::TempDir,
+    place: Place,
+}
+
+/// Where its database is.
+pub(crate) enum Place {
+    /// In a directory of its own, with one file.
+    File(tempfile::TempDir),
+    /// On the PostgreSQL server of all bundles, at this url.
+    Postgres(String),
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Self::Postgres(url) = self {
+            let name = url.rsplit('/').next().unwrap();
+            postgres_server().execute("postgres", &format!("DROP DATABASE {name} WITH (FORCE)")).unwrap();
+        }
+    }
+}
+
+/// One for all cases of this process. What is tested on it is logic, not what outlives a loss of power.
+pub(crate) fn postgres_server() -> &'static Postgres {
+    static SERVER: OnceLock<Postgres> = OnceLock::new();
+    SERVER.get_or_init(|| Postgres::start_with(Durability::Memory).unwrap())
 }
 
 impl Deref for Bundle {
@@ -41,14 +67,21 @@ impl Deref for Bundle {
 
 impl Bundle {
     pub(crate) async fn sqlite() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::at(Place::File(tempfile::tempdir().unwrap())).await
+    }
+
+    pub(crate) async fn postgres() -> Self {
+        Self::at(Place::Postgres(postgres_server().fresh_database().unwrap())).await
+    }
+
+    async fn at(place: Place) -> Self {
         let clock = Arc::new(ManualClock::at(START));
-        let store = open(dir.path().join("fastjob.db"), clock.clone()).await.unwrap();
+        let store = open(&place.url(), clock.clone()).await.unwrap();
         let chance = Mutex::new((Chance::from_seed(7), 0));
         let app = App { id: fastjob_core::id::AppId(0), name: name("none"), shards: 0, created_at: START };
         let shard = ShardKey { app: app.id, shard: 0 };
         let server = ServerId::from_bytes([0; 16]);
-        let mut bundle = Self { store, clock, app, server, shard, epoch: Epoch(0), chance, dir };
+        let mut bundle = Self { store, clock, app, server, shard, epoch: Epoch(0), chance, place };
         bundle.app = bundle.store.app_create(&bundle.new_app("demo", 2)).await.unwrap().unwrap();
         bundle.shard = ShardKey { app: bundle.app.id, shard: 0 };
         bundle.server = bundle.join().await;
@@ -56,22 +89,40 @@ impl Bundle {
         bundle
     }
 
+    /// Where its database is.
+    pub(crate) fn url(&self) -> String {
+        self.place.url()
+    }
+
+    /// SQLite's file.
     pub(crate) fn path(&self) -> PathBuf {
-        self.dir.path().join("fastjob.db")
+        match &self.place {
+            Place::File(dir) => dir.path().join("fastjob.db"),
+            Place::Postgres(url) => panic!("{url} is no file"),
+        }
     }
 
-    /// The same file opened anew, the old store dropped without a close.
+    /// The same database opened by another server beside this one.
+    pub(crate) async fn beside(&self) -> Store {
+        open(&self.url(), self.clock.clone()).await.unwrap()
+    }
+
+    /// The same database opened anew, the old store dropped without a close.
     pub(crate) async fn reopen(self) -> Self {
-        let (path, clock) = (self.path(), self.clock.clone());
-        let Self { store, clock: _, app, server, shard, epoch, chance, dir } = self;
+        let Self { store, clock, app, server, shard, epoch, chance, place } = self;
         drop(store);
-        let store = open(path, clock.clone()).await.unwrap();
-        Self { store, clock, app, server, shard, epoch, chance, dir }
+        let store = open(&place.url(), clock.clone()).await.unwrap();
+        Self { store, clock, app, server, shard, epoch, chance, place }
     }
 
-    /// Its directory, without the store that held its file.
-    pub(crate) fn into_dir(self) -> tempfile::TempDir {
-        self.dir
+    /// Where its database is, without the store that held it.
+    pub(crate) fn into_place(self) -> Place {
+        self.place
+    }
+
+    /// The instant of a renewal, by the clock that the database goes by.
+    pub(crate) fn instant(&self, renewal: &Renewal) -> Millis {
+        renewal.now.unwrap_or_else(|| self.clock.now())
     }
 
     /// A new id, above all that were given before.
@@ -211,9 +262,17 @@ impl Bundle {
     }
 }
 
-pub(crate) async fn open(path: PathBuf, clock: Arc<ManualClock>) -> Result<Store, StoreError> {
-    let options = StoreOptions { max_connections: 4, clock };
-    Store::open(&format!("sqlite:{}", path.display()), options).await
+impl Place {
+    fn url(&self) -> String {
+        match self {
+            Self::File(dir) => format!("sqlite:{}", dir.path().join("fastjob.db").display()),
+            Self::Postgres(url) => url.clone(),
+        }
+    }
+}
+
+pub(crate) async fn open(url: &str, clock: Arc<ManualClock>) -> Result<Store, StoreError> {
+    Store::open(url, StoreOptions { max_connections: 4, clock }).await
 }
 
 pub(crate) fn new_server(id: ServerId) -> NewServer {

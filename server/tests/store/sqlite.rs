@@ -1,6 +1,6 @@
 //! What belongs to SQLite alone: its file, its lock, its schema.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use fastjob_core::clock::ManualClock;
@@ -38,7 +38,7 @@ async fn a_database_of_a_newer_program_is_refused_and_left_alone() {
     let on = Bundle::sqlite().await;
     let path = on.path();
     on.close().await;
-    let _dir = on.into_dir();
+    let _place = on.into_place();
     change(&path, "INSERT INTO fastjob_schema (version, name, applied_at) VALUES (9999, 'later', 0)").await;
     let error = open_at(&path).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Newer);
@@ -165,7 +165,7 @@ fn is_forbidden(place: &Path) -> bool {
 }
 
 async fn open_at(path: &Path) -> Result<Store, StoreError> {
-    open(PathBuf::from(path), Arc::new(ManualClock::at(START))).await
+    open(&format!("sqlite:{}", path.display()), Arc::new(ManualClock::at(START))).await
 }
 
 async fn connect(path: &Path) -> SqliteConnection {

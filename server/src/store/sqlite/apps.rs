@@ -3,19 +3,16 @@
 use fastjob_core::clock::Millis;
 use fastjob_core::id::{AppId, TokenId};
 use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 
 use super::fault::fault;
 use super::ownership::{owners_changed, tokens_changed};
-use super::row::Reader;
 use super::{SqliteStore, commit};
 use crate::store::backend::{App, Apps, NewApp, NewToken, Token};
 use crate::store::error::StoreError;
+use crate::store::row::{self, TOKEN};
 
 /// Tokens of an app that may be valid at a time: the old one and the new one of a rotation.
 const MAX_VALID: i64 = 2;
-
-const TOKEN: &str = "SELECT id, app_id, hash, note, created_at, expires_at, revoked_at FROM fastjob_token";
 
 impl Apps for SqliteStore {
     async fn app_create(&self, app: &NewApp) -> Result<Option<App>, StoreError> {
@@ -52,7 +49,7 @@ impl Apps for SqliteStore {
             .fetch_all(&self.readers)
             .await
             .map_err(|error| fault("list the apps", error))?;
-        rows.iter().map(app).collect()
+        rows.iter().map(row::app).collect()
     }
 
     async fn admin_token_init(&self, token: &NewToken) -> Result<bool, StoreError> {
@@ -92,13 +89,15 @@ impl Apps for SqliteStore {
     }
 
     async fn token_list(&self, app: Option<AppId>) -> Result<Vec<Token>, StoreError> {
-        let sql = sqlx::AssertSqlSafe(format!("{TOKEN} WHERE app_id IS ? ORDER BY created_at, id"));
+        let sql = sqlx::AssertSqlSafe(format!(
+            "SELECT {TOKEN} FROM fastjob_token WHERE app_id IS ? ORDER BY created_at, id"
+        ));
         let rows = sqlx::query(sql)
             .bind(app.map(|app| app.0))
             .fetch_all(&self.readers)
             .await
             .map_err(|error| fault("list the tokens", error))?;
-        rows.iter().map(token).collect()
+        rows.iter().map(row::token).collect()
     }
 
     async fn token_revoke(
@@ -126,14 +125,14 @@ impl Apps for SqliteStore {
 
     async fn token_valid(&self, now: Millis) -> Result<Vec<Token>, StoreError> {
         let sql = sqlx::AssertSqlSafe(format!(
-            "{TOKEN} WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?) ORDER BY created_at, id"
+            "SELECT {TOKEN} FROM fastjob_token WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?) ORDER BY created_at, id"
         ));
         let rows = sqlx::query(sql)
             .bind(now.get())
             .fetch_all(&self.readers)
             .await
             .map_err(|error| fault("read the valid tokens", error))?;
-        rows.iter().map(self::token).collect()
+        rows.iter().map(row::token).collect()
     }
 }
 
@@ -151,28 +150,4 @@ async fn token_insert(write: &mut SqliteConnection, token: &NewToken) -> Result<
     .await
     .map_err(|error| fault("write a token", error))?;
     tokens_changed(write).await
-}
-
-fn app(row: &SqliteRow) -> Result<App, StoreError> {
-    let row = Reader::new(row, "fastjob_app", "id");
-    Ok(App {
-        id: AppId(row.get("id")?),
-        name: row.name("name")?,
-        shards: row.number("shards")?,
-        created_at: row.at("created_at")?,
-    })
-}
-
-fn token(row: &SqliteRow) -> Result<Token, StoreError> {
-    let row = Reader::new(row, "fastjob_token", "id");
-    let hash: &[u8] = row.get("hash")?;
-    Ok(Token {
-        id: row.id("id")?,
-        app: row.get::<Option<i64>>("app_id")?.map(AppId),
-        hash: hash.try_into().map_err(|_| row.corrupt("hash", "has not 32 bytes"))?,
-        note: row.get("note")?,
-        created_at: row.at("created_at")?,
-        expires_at: row.maybe_at("expires_at")?,
-        revoked_at: row.maybe_at("revoked_at")?,
-    })
 }

@@ -3,16 +3,13 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
-use fastjob_core::clock::Millis;
-use fastjob_core::domain::{Failure, Payload};
-use fastjob_core::id::Id;
 use parking_lot::Mutex;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{Arguments, AssertSqlSafe};
 
 use super::fault::fault;
-use super::row::encoding_word;
 use crate::store::error::{ErrorKind, StoreError};
+use crate::store::values::Values;
 
 /// Rows of one statement, largest first; the last is 1. Times the columns of a run, it stays below SQLite's 32,766
 /// parameters.
@@ -36,7 +33,7 @@ impl Bulk {
         &self,
         connection: &mut SqliteConnection,
         items: &[T],
-        bind: impl FnMut(&mut Row<'_>, &T) -> Result<(), StoreError>,
+        bind: impl FnMut(&mut Row, &T) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let touched = self.write_at_most(connection, items, bind).await?;
         if touched == items.len() as u64 {
@@ -51,7 +48,7 @@ impl Bulk {
         &self,
         connection: &mut SqliteConnection,
         items: &[T],
-        mut bind: impl FnMut(&mut Row<'_>, &T) -> Result<(), StoreError>,
+        mut bind: impl FnMut(&mut Row, &T) -> Result<(), StoreError>,
     ) -> Result<u64, StoreError> {
         let mut touched = 0;
         let mut rest = items;
@@ -73,7 +70,7 @@ impl Bulk {
         &self,
         connection: &mut SqliteConnection,
         items: &[T],
-        mut bind: impl FnMut(&mut Row<'_>, &T) -> Result<(), StoreError>,
+        mut bind: impl FnMut(&mut Row, &T) -> Result<(), StoreError>,
     ) -> Result<Vec<sqlx::sqlite::SqliteRow>, StoreError> {
         let mut found = Vec::with_capacity(items.len());
         let mut rest = items;
@@ -93,20 +90,15 @@ impl Bulk {
     fn bind_chunk<T>(
         &self,
         chunk: &[T],
-        bind: &mut impl FnMut(&mut Row<'_>, &T) -> Result<(), StoreError>,
+        bind: &mut impl FnMut(&mut Row, &T) -> Result<(), StoreError>,
     ) -> Result<SqliteArguments, StoreError> {
-        let mut arguments = SqliteArguments::default();
-        arguments.reserve(chunk.len() * self.columns, 0);
+        let mut row = Row(SqliteArguments::default());
+        row.0.reserve(chunk.len() * self.columns, 0);
         for item in chunk {
-            bind(&mut Row { arguments: &mut arguments }, item)?;
+            bind(&mut row, item)?;
         }
-        assert_eq!(
-            arguments.len(),
-            chunk.len() * self.columns,
-            "every column of {} is bound once",
-            self.what
-        );
-        Ok(arguments)
+        assert_eq!(row.0.len(), chunk.len() * self.columns, "every column of {} is bound once", self.what);
+        Ok(row.0)
     }
 
     pub(super) fn text(&self, rows: usize) -> Arc<str> {
@@ -127,56 +119,36 @@ fn chunk_size(rows: usize) -> usize {
     CHUNKS.into_iter().find(|size| *size <= rows).unwrap_or(1)
 }
 
-/// The values of one row, given in the order of its columns.
-pub(super) struct Row<'a> {
-    arguments: &'a mut SqliteArguments,
-}
+/// The values of rows, one after the other.
+pub(super) struct Row(SqliteArguments);
 
-impl Row<'_> {
-    pub(super) fn put<'q, T>(&mut self, value: T) -> &mut Self
+impl Row {
+    fn put<'q, T>(&mut self, value: T)
     where
         T: sqlx::Encode<'q, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
     {
-        self.arguments.add(value).expect("numbers, text and bytes always encode");
-        self
+        self.0.add(value).expect("numbers, text and bytes always encode");
+    }
+}
+
+impl Values for Row {
+    fn uuid(&mut self, id: Option<&[u8; 16]>) {
+        self.put(id.map(|id| &id[..]));
     }
 
-    pub(super) fn id<Kind>(&mut self, id: &Id<Kind>) -> &mut Self {
-        self.put(&id.as_bytes()[..])
+    fn whole(&mut self, number: Option<i64>) {
+        self.put(number);
     }
 
-    pub(super) fn maybe_id<Kind>(&mut self, id: Option<&Id<Kind>>) -> &mut Self {
-        self.put(id.map(|id| &id.as_bytes()[..]))
+    fn text(&mut self, text: Option<&str>) {
+        self.put(text);
     }
 
-    pub(super) fn at(&mut self, at: Millis) -> &mut Self {
-        self.put(at.get())
+    fn bytes(&mut self, bytes: Option<&[u8]>) {
+        self.put(bytes);
     }
 
-    pub(super) fn maybe_at(&mut self, at: Option<Millis>) -> &mut Self {
-        self.put(at.map(Millis::get))
-    }
-
-    pub(super) fn bits(&mut self, number: u64) -> &mut Self {
-        self.put(number.cast_signed())
-    }
-
-    /// An encoding and its bytes.
-    pub(super) fn payload(&mut self, payload: &Payload) -> &mut Self {
-        self.put(encoding_word(payload.encoding)).put(&payload.data[..])
-    }
-
-    pub(super) fn maybe_payload(&mut self, payload: Option<&Payload>) -> &mut Self {
-        match payload {
-            Some(payload) => self.payload(payload),
-            None => self.put(None::<&str>).put(None::<&[u8]>),
-        }
-    }
-
-    /// Class, message and trace.
-    pub(super) fn failure(&mut self, failure: Option<&Failure>) -> &mut Self {
-        self.put(failure.map(|failure| &*failure.class))
-            .put(failure.map(|failure| &*failure.message))
-            .put(failure.map(|failure| &*failure.trace))
+    fn flag(&mut self, flag: bool) {
+        self.put(flag);
     }
 }

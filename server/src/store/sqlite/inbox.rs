@@ -1,24 +1,19 @@
 //! Commands that wait for an owner.
 
-use bytes::Bytes;
 use fastjob_core::clock::Millis;
 use fastjob_core::domain::Outcome;
 use fastjob_core::id::{InboxId, RunId, ServerId, ShardKey};
 use sqlx::AssertSqlSafe;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::sqlite::SqliteConnection;
 
 use super::bulk::Bulk;
 use super::fault::fault;
-use super::row::Reader;
 use super::shards::hex;
 use super::{SqliteStore, commit};
 use crate::store::backend::{Inbox, InboxRow};
 use crate::store::error::StoreError;
-use crate::store::shape;
-
-const COLUMNS: &str =
-    "inbox.id, inbox.app, inbox.kind, inbox.name, inbox.idempotency_key, inbox.due_at, inbox.params,
-    inbox.body, inbox.run_id, inbox.created_at, inbox.failed_at, inbox.reason";
+use crate::store::row::{INBOX, inbox_row, outcomes, readable};
+use crate::store::values;
 
 const PUT: Bulk = Bulk {
     what: "commands",
@@ -32,20 +27,13 @@ impl Inbox for SqliteStore {
     async fn inbox_put(&self, rows: &[InboxRow]) -> Result<(), StoreError> {
         const WHAT: &str = "write commands into the inbox";
         let mut write = self.write(WHAT).await?;
-        PUT.write_at_most(&mut write, rows, |row, command| {
-            row.id(&command.id).put(&*command.app).put(&*command.kind).put(&*command.name);
-            row.put(command.idempotency_key.as_deref()).maybe_at(command.due_at);
-            row.put(command.params.as_deref()).put(command.body.as_deref()).maybe_id(command.run.as_ref());
-            row.at(command.created_at);
-            Ok(())
-        })
-        .await?;
+        PUT.write_at_most(&mut write, rows, values::inbox_row).await?;
         commit(write, WHAT).await
     }
 
     async fn inbox_read(&self, server: ServerId, limit: u32) -> Result<Vec<InboxRow>, StoreError> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM fastjob_inbox inbox INDEXED BY fastjob_inbox_waiting
+            "SELECT {INBOX} FROM fastjob_inbox inbox INDEXED BY fastjob_inbox_waiting
              WHERE inbox.failed_at IS NULL
                AND (NOT EXISTS (SELECT 1 FROM fastjob_app app WHERE app.name = inbox.app)
                     OR EXISTS (SELECT 1 FROM fastjob_app app JOIN fastjob_app_owner owner ON owner.app_id = app.id
@@ -80,7 +68,7 @@ impl Inbox for SqliteStore {
 
     async fn inbox_failed(&self, app: &str, limit: u32) -> Result<Vec<InboxRow>, StoreError> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM fastjob_inbox inbox
+            "SELECT {INBOX} FROM fastjob_inbox inbox
              WHERE inbox.app = ? AND inbox.failed_at IS NOT NULL ORDER BY inbox.failed_at DESC, inbox.id LIMIT ?"
         );
         let rows = sqlx::query(AssertSqlSafe(sql))
@@ -100,38 +88,12 @@ pub(super) async fn outcomes_of(
     runs: impl Iterator<Item = &RunId>,
 ) -> Result<Vec<(InboxId, Outcome)>, StoreError> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM fastjob_inbox inbox JOIN fastjob_app app ON app.name = inbox.app
+        "SELECT {INBOX} FROM fastjob_inbox inbox JOIN fastjob_app app ON app.name = inbox.app
          WHERE inbox.run_id IN (SELECT unhex(value) FROM json_each(?2)) AND app.id = ?1 AND inbox.kind = 'outcome'
            AND inbox.failed_at IS NULL
          ORDER BY inbox.created_at, inbox.id"
     );
     let rows = sqlx::query(AssertSqlSafe(sql)).bind(shard.app.0).bind(hex(runs)).fetch_all(read).await;
     let rows = rows.map_err(|error| fault("read outcomes in the inbox", error))?;
-    let rows: Vec<InboxRow> = rows.iter().map(inbox_row).collect::<Result<_, _>>()?;
-    Ok(rows.iter().filter_map(|row| Some((row.id, shape::outcome_read(row.body.as_deref()?)?))).collect())
-}
-
-/// Anybody may write here: a row that cannot be read must not keep the others back.
-fn readable(row: &SqliteRow) -> Option<InboxRow> {
-    inbox_row(row).inspect_err(|error| tracing::error!(%error, "command in the inbox cannot be read")).ok()
-}
-
-fn inbox_row(row: &SqliteRow) -> Result<InboxRow, StoreError> {
-    let row = Reader::new(row, "fastjob_inbox", "id");
-    Ok(InboxRow {
-        id: row.id("id")?,
-        app: row.get("app")?,
-        kind: row.get("kind")?,
-        name: row.get("name")?,
-        idempotency_key: row.get("idempotency_key")?,
-        due_at: row.maybe_at("due_at")?,
-        params: row.get("params")?,
-        body: row.get::<Option<&[u8]>>("body")?.map(Bytes::copy_from_slice),
-        run: row.maybe_id("run_id")?,
-        created_at: row.at("created_at")?,
-        failed: row
-            .maybe_at("failed_at")?
-            .map(|at| Ok((at, row.get::<Option<String>>("reason")?.unwrap_or_default())))
-            .transpose()?,
-    })
+    outcomes(&rows)
 }

@@ -2,16 +2,15 @@
 
 use fastjob_core::clock::Millis;
 use fastjob_core::id::{Epoch, ServerId, ShardKey};
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::fault::fault;
-use super::row::Reader;
 use super::{SqliteStore, commit};
 use crate::store::backend::{
-    Changes, Claimed, Desired, NewServer, Owned, Ownership, Release, Renewal, Server, ServerPhase,
+    Claimed, Desired, NewServer, Owned, Ownership, Release, Renewal, Server, ServerPhase,
 };
 use crate::store::error::StoreError;
+use crate::store::row::{self, OWNED, SERVER, phase_word};
 
 impl Ownership for SqliteStore {
     async fn server_join(&self, server: &NewServer) -> Result<(), StoreError> {
@@ -49,37 +48,20 @@ impl Ownership for SqliteStore {
         if done.rows_affected() != 1 {
             return Ok(None);
         }
-        let failed = |error| fault(WHAT, error);
-        let phase: String = sqlx::query_scalar("SELECT phase FROM fastjob_server WHERE id = ?")
-            .bind(&server.as_bytes()[..])
-            .fetch_one(&mut *write)
-            .await
-            .map_err(failed)?;
-        let others = sqlx::query(
-            "SELECT id, seq, phase FROM fastjob_server WHERE id <> ? AND phase <> 'dead' ORDER BY id",
+        let rows = sqlx::query(
+            "SELECT own.id AS own_id, own.phase AS own_phase,
+                    (SELECT seq FROM fastjob_change WHERE kind = 'owners') AS owners,
+                    (SELECT seq FROM fastjob_change WHERE kind = 'tokens') AS tokens,
+                    other.id, other.seq, other.phase
+             FROM fastjob_server own LEFT JOIN fastjob_server other ON other.id <> own.id AND other.phase <> 'dead'
+             WHERE own.id = ? ORDER BY other.id",
         )
         .bind(&server.as_bytes()[..])
         .fetch_all(&mut *write)
         .await
-        .map_err(failed)?;
-        let (owners, tokens): (i64, i64) = sqlx::query_as(
-            "SELECT (SELECT seq FROM fastjob_change WHERE kind = 'owners'),
-                    (SELECT seq FROM fastjob_change WHERE kind = 'tokens')",
-        )
-        .fetch_one(&mut *write)
-        .await
-        .map_err(failed)?;
+        .map_err(|error| fault(WHAT, error))?;
         commit(write, WHAT).await?;
-        let others = others.iter().map(|row| {
-            let row = Reader::new(row, "fastjob_server", "id");
-            Ok((row.id("id")?, row.bits("seq")?, row.word("phase", phase_parse)?))
-        });
-        let others = others.collect::<Result<_, StoreError>>()?;
-        let phase = phase_parse(&phase).ok_or_else(|| {
-            StoreError::corrupt("fastjob_server", "phase", &server.to_string(), "is no known word")
-        })?;
-        let changes = Changes { owners: owners.cast_unsigned(), tokens: tokens.cast_unsigned() };
-        Ok(Some(Renewal { now: None, phase, others, changes }))
+        row::renewal(&rows, None)
     }
 
     async fn server_mark(&self, server: ServerId, seq: u64, phase: ServerPhase) -> Result<bool, StoreError> {
@@ -102,28 +84,20 @@ impl Ownership for SqliteStore {
     }
 
     async fn server_list(&self) -> Result<Vec<Server>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT id, rpc_address, http_address, version, phase, seq, renewed_at
-             FROM fastjob_server ORDER BY id DESC",
-        )
-        .fetch_all(&self.readers)
-        .await
-        .map_err(|error| fault("list the servers", error))?;
-        rows.iter().map(server).collect()
+        let rows =
+            sqlx::query(AssertSqlSafe(format!("SELECT {SERVER} FROM fastjob_server ORDER BY id DESC")))
+                .fetch_all(&self.readers)
+                .await
+                .map_err(|error| fault("list the servers", error))?;
+        rows.iter().map(row::server).collect()
     }
 
     async fn owner_list(&self) -> Result<Vec<Owned>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT owner.app_id, owner.shard, owner.server_id, owner.epoch, server.rpc_address,
-                    owner.server_id IS NOT NULL AND coalesce(server.phase, 'dead') = 'dead' AS dead,
-                    owner.desired_server, owner.desired_until
-             FROM fastjob_app_owner owner LEFT JOIN fastjob_server server ON server.id = owner.server_id
-             ORDER BY owner.app_id, owner.shard",
-        )
-        .fetch_all(&self.readers)
-        .await
-        .map_err(|error| fault("list the owners", error))?;
-        rows.iter().map(owned).collect()
+        let rows = sqlx::query(OWNED)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|error| fault("list the owners", error))?;
+        rows.iter().map(row::owned).collect()
     }
 
     async fn shards_claim(
@@ -143,7 +117,7 @@ impl Ownership for SqliteStore {
                      outage_from = coalesce(outage_from, (SELECT renewed_at FROM fastjob_server WHERE id = owner.server_id))
                  WHERE app_id = ?1 AND shard = ?2 AND server_id IS ?3 AND epoch = ?4
                    AND NOT EXISTS (SELECT 1 FROM fastjob_server WHERE id = owner.server_id AND phase <> 'dead')
-                 RETURNING epoch, outage_from",
+                 RETURNING app_id, shard, epoch, outage_from",
             )
             .bind(seen.shard.app.0)
             .bind(seen.shard.shard)
@@ -154,9 +128,9 @@ impl Ownership for SqliteStore {
             .fetch_optional(&mut *write)
             .await
             .map_err(|error| fault(WHAT, error))?;
-            if let Some(claimed) = row.as_ref().map(claimed).transpose()? {
-                log(&mut write, seen.shard, claimed.epoch, server, now, "claimed").await?;
-                won.push((seen.shard, claimed));
+            if let Some((shard, claimed)) = row.as_ref().map(row::claimed).transpose()? {
+                log(&mut write, shard, claimed.epoch, server, now, "claimed").await?;
+                won.push((shard, claimed));
             }
         }
         if !won.is_empty() {
@@ -237,7 +211,7 @@ impl Ownership for SqliteStore {
         let row = sqlx::query(
             "UPDATE fastjob_app_owner SET epoch = max(epoch + 1, ?5)
              WHERE app_id = ?1 AND shard = ?2 AND server_id = ?3 AND epoch = ?4
-             RETURNING epoch, outage_from",
+             RETURNING app_id, shard, epoch, outage_from",
         )
         .bind(shard.app.0)
         .bind(shard.shard)
@@ -247,7 +221,7 @@ impl Ownership for SqliteStore {
         .fetch_optional(&mut *write)
         .await
         .map_err(|error| fault(WHAT, error))?;
-        let Some(claimed) = row.as_ref().map(claimed).transpose()? else { return Ok(None) };
+        let Some((_, claimed)) = row.as_ref().map(row::claimed).transpose()? else { return Ok(None) };
         log(&mut write, shard, claimed.epoch, server, now, "raised").await?;
         commit(write, WHAT).await?;
         Ok(Some(claimed))
@@ -291,51 +265,4 @@ async fn log(
     .await
     .map(drop)
     .map_err(|error| fault("log an ownership", error))
-}
-
-fn claimed(row: &SqliteRow) -> Result<Claimed, StoreError> {
-    let row = Reader::new(row, "fastjob_app_owner", "epoch");
-    Ok(Claimed { epoch: Epoch(row.get("epoch")?), outage_from: row.maybe_at("outage_from")? })
-}
-
-fn owned(row: &SqliteRow) -> Result<Owned, StoreError> {
-    let row = Reader::new(row, "fastjob_app_owner", "app_id");
-    Ok(Owned {
-        shard: row.shard()?,
-        server: row.maybe_id("server_id")?,
-        epoch: Epoch(row.get("epoch")?),
-        rpc_address: row.get("rpc_address")?,
-        dead: row.get("dead")?,
-        desired: match (row.maybe_id("desired_server")?, row.maybe_at("desired_until")?) {
-            (Some(server), Some(until)) => Some(Desired { server, until }),
-            _ => None,
-        },
-    })
-}
-
-fn server(row: &SqliteRow) -> Result<Server, StoreError> {
-    let row = Reader::new(row, "fastjob_server", "id");
-    Ok(Server {
-        id: row.id("id")?,
-        rpc_address: row.get("rpc_address")?,
-        http_address: row.get("http_address")?,
-        version: row.get("version")?,
-        phase: row.word("phase", phase_parse)?,
-        seq: row.bits("seq")?,
-        renewed_at: row.at("renewed_at")?,
-    })
-}
-
-const fn phase_word(phase: ServerPhase) -> &'static str {
-    match phase {
-        ServerPhase::Up => "up",
-        ServerPhase::Draining => "draining",
-        ServerPhase::Dead => "dead",
-    }
-}
-
-fn phase_parse(word: &str) -> Option<ServerPhase> {
-    [ServerPhase::Up, ServerPhase::Draining, ServerPhase::Dead]
-        .into_iter()
-        .find(|known| phase_word(*known) == word)
 }

@@ -1,19 +1,16 @@
 //! What clients and people ask.
 
-use fastjob_core::domain::{Attempt, FireKey, Job, Name, Run};
+use fastjob_core::domain::{Attempt, FireKey, Gap, Job, Name, Run};
 use fastjob_core::id::{AppId, JobId, RunId};
 use sqlx::AssertSqlSafe;
 use sqlx::sqlite::SqliteConnection;
 
 use super::SqliteStore;
 use super::fault::fault;
-use super::row::{ATTEMPT, GAP, JOB, RUN, Runs, attempt, gap, job, state_number};
-use super::shards::tick_keys;
 use crate::store::backend::{LedgerEntry, LedgerFilter, Queries, RunFilter};
 use crate::store::error::StoreError;
-
-/// The id that stands for a gap in the order of a ledger: above every run's.
-const GAP_ID: [u8; 16] = [0xff; 16];
+use crate::store::keys::{LedgerStart, ledger_page, tick_keys};
+use crate::store::row::{ATTEMPT, GAP, JOB, RUN, Reader, Runs, attempt, gap, job, state_number};
 
 impl Queries for SqliteStore {
     async fn job_get(&self, app: AppId, name: &Name) -> Result<Option<Job>, StoreError> {
@@ -78,7 +75,7 @@ impl Queries for SqliteStore {
         .fetch_optional(&self.readers)
         .await
         .map_err(|error| fault("read a run by its fire key", error))?;
-        row.map(|row| super::row::Reader::new(&row, "fastjob_run", "id").id("id")).transpose()
+        row.map(|row| Reader::new(&row, "fastjob_run", "id").id("id")).transpose()
     }
 
     async fn run_list(&self, app: AppId, filter: &RunFilter) -> Result<Vec<Run>, StoreError> {
@@ -113,11 +110,7 @@ impl Queries for SqliteStore {
         let mut read = self.read("read a ledger").await?;
         let runs = ledger_runs(&mut read, job, filter).await?;
         let gaps = ledger_gaps(&mut read, job, filter).await?;
-        let mut entries: Vec<LedgerEntry> =
-            runs.into_iter().map(|run| LedgerEntry::Run(Box::new(run))).chain(gaps).collect();
-        entries.sort_by_key(place);
-        entries.truncate(filter.limit as usize);
-        Ok(entries)
+        Ok(ledger_page(runs, gaps, filter.limit))
     }
 
     async fn job_newest(&self, app: AppId, name: &Name) -> Result<Option<Job>, StoreError> {
@@ -142,10 +135,7 @@ async fn ledger_runs(
     filter: &LedgerFilter,
 ) -> Result<Vec<Run>, StoreError> {
     let (first, last) = tick_keys(filter.from, filter.to);
-    let (after_at, after_id) = match filter.after {
-        Some((at, run)) => (at.get(), run.as_bytes().to_vec()),
-        None => (i64::MIN, Vec::new()),
-    };
+    let after = LedgerStart::of(filter);
     let sql = format!(
         "SELECT {RUN} FROM fastjob_run run
          WHERE run.id IN (SELECT id FROM (
@@ -163,8 +153,8 @@ async fn ledger_runs(
         .bind(last)
         .bind(filter.from.get())
         .bind(filter.to.get())
-        .bind(after_at)
-        .bind(after_id)
+        .bind(after.at.get())
+        .bind(&after.run.as_bytes()[..])
         .bind(filter.limit)
         .fetch_all(read)
         .await
@@ -176,12 +166,8 @@ async fn ledger_gaps(
     read: &mut SqliteConnection,
     job: JobId,
     filter: &LedgerFilter,
-) -> Result<Vec<LedgerEntry>, StoreError> {
-    // At one instant a gap comes after every run.
-    let (after, same) = match filter.after {
-        Some((at, run)) => (at.get(), *run.as_bytes() < GAP_ID),
-        None => (i64::MIN, true),
-    };
+) -> Result<Vec<Gap>, StoreError> {
+    let after = LedgerStart::of(filter);
     let sql = format!(
         "SELECT {GAP} FROM fastjob_gap
          WHERE job_id = ?1 AND from_at < ?3 AND to_at >= ?2 AND (from_at > ?4 OR (from_at = ?4 AND ?5))
@@ -191,20 +177,13 @@ async fn ledger_gaps(
         .bind(&job.as_bytes()[..])
         .bind(filter.from.get())
         .bind(filter.to.get())
-        .bind(after)
-        .bind(same)
+        .bind(after.at.get())
+        .bind(after.gap)
         .bind(filter.limit)
         .fetch_all(read)
         .await
         .map_err(|error| fault("read the gaps of a ledger", error))?;
-    rows.iter().map(|row| gap(row).map(LedgerEntry::Gap)).collect()
-}
-
-fn place(entry: &LedgerEntry) -> (fastjob_core::clock::Millis, [u8; 16]) {
-    match entry {
-        LedgerEntry::Run(run) => (run.tick.unwrap_or(run.due), *run.id.as_bytes()),
-        LedgerEntry::Gap(gap) => (gap.from, GAP_ID),
-    }
+    rows.iter().map(gap).collect()
 }
 
 /// The numbers of these states as a JSON list; `None`: all states.

@@ -12,14 +12,10 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use super::SqliteStore;
 use super::fault::fault;
 use super::inbox::outcomes_of;
-use super::row::{JOB, RUN, Runs, job};
 use crate::store::backend::{Shards, Turn, TurnEnd};
 use crate::store::error::StoreError;
-
-/// The newest runs of a chain among which its last end is looked for first.
-const CHAIN_WINDOW: u64 = 8;
-/// In the year 2286, where ticks end to sort by their text.
-const LAST_TICK: Millis = Millis::new(9_999_999_999_999);
+use crate::store::keys::{CHAIN_WINDOW, LAST_TICK, chain_keys, cut, tick_keys};
+use crate::store::row::{JOB, RUN, Runs, job};
 
 impl Shards for SqliteStore {
     async fn open_page(
@@ -195,8 +191,7 @@ async fn history(read: &mut SqliteConnection, job: &Job, after: Millis) -> Resul
 /// The end of the newest terminal run of a chain. Ordinals are consecutive, so it is one of the newest few, unless
 /// edits took many back in a row: then all of the chain is searched.
 async fn chain_ended_at(read: &mut SqliteConnection, job: &Job) -> Result<Option<Millis>, sqlx::Error> {
-    let newest = (job.chain_seq.saturating_sub(CHAIN_WINDOW)..=job.chain_seq).rev();
-    let keys = json(newest.map(|ordinal| FireKey::Chain(ordinal).to_string()));
+    let keys = json(chain_keys(job).into_iter());
     let near: Option<i64> = sqlx::query_scalar(
         "SELECT ended_at FROM fastjob_run
          WHERE job_id = ?1 AND fire_key IN (SELECT value FROM json_each(?2)) AND ended_at IS NOT NULL
@@ -285,24 +280,6 @@ async fn next_beyond(
     .fetch_one(read)
     .await?;
     Ok(next.map(Millis::new))
-}
-
-/// Cuts a list that was asked for with one row too many; tells whether there are more.
-pub(super) fn cut(rows: &mut Vec<SqliteRow>, limit: u32) -> bool {
-    let more = rows.len() > limit as usize;
-    rows.truncate(limit as usize);
-    more
-}
-
-/// The first and the last fire key that ticks in [from, to] can have. Keys of 13 digits (years 2001 to 2286) sort as
-/// their numbers do; a range beyond those takes in every tick's key.
-pub(super) fn tick_keys(from: Millis, to: Millis) -> (String, String) {
-    const DIGITS_13: std::ops::Range<i64> = 1_000_000_000_000..10_000_000_000_000;
-    if DIGITS_13.contains(&from.get()) && DIGITS_13.contains(&to.get()) {
-        (FireKey::Tick(from).to_string(), FireKey::Tick(to).to_string())
-    } else {
-        ("t".to_owned(), "t~".to_owned())
-    }
 }
 
 pub(super) fn hex<'i, Kind: 'i>(ids: impl Iterator<Item = &'i Id<Kind>>) -> String {
