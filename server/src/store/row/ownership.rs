@@ -63,7 +63,7 @@ pub(in crate::store) fn renewal(
 ) -> Result<Option<Renewal>, StoreError> {
     let Some(first) = rows.first() else { return Ok(None) };
     let own = Reader::new(first, "fastjob_server", "own_id");
-    let others = rows.iter().map(|row| other(row).transpose()).filter_map(|other| other);
+    let others = rows.iter().map(|row| other(row).transpose()).flatten();
     Ok(Some(Renewal {
         now,
         phase: own.word("own_phase", phase_parse)?,
