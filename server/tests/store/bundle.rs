@@ -17,6 +17,7 @@ use fastjob_server::store::{
 };
 use parking_lot::Mutex;
 
+use crate::mariadb::MariaDb;
 use crate::postgres_harness::{Durability, Postgres};
 
 /// The instant at which each bundle begins; ids of the bundle rise from it.
@@ -40,13 +41,28 @@ pub(crate) enum Place {
     File(tempfile::TempDir),
     /// On the PostgreSQL server of all bundles, at this url.
     Postgres(String),
+    /// On the MariaDB of all bundles.
+    MariaDb(String),
+    /// On the MySQL of all bundles.
+    MySql(String),
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Self::Postgres(url) = self {
-            let name = url.rsplit('/').next().unwrap();
-            postgres_server().execute("postgres", &format!("DROP DATABASE {name} WITH (FORCE)")).unwrap();
+        let Some(name) = self.url().rsplit('/').next().map(|name| name.replace("?ssl-mode=disabled", ""))
+        else {
+            return;
+        };
+        match self {
+            Self::File(_) => {}
+            Self::Postgres(_) => {
+                let drop = format!("DROP DATABASE {name} WITH (FORCE)");
+                postgres_server().execute("postgres", &drop).map(|_| ()).unwrap();
+            }
+            Self::MariaDb(_) => {
+                mariadb_server().execute(&format!("DROP DATABASE {name}")).map(|_| ()).unwrap()
+            }
+            Self::MySql(_) => mysql_server().execute(&format!("DROP DATABASE {name}")).map(|_| ()).unwrap(),
         }
     }
 }
@@ -55,6 +71,19 @@ impl Drop for Place {
 pub(crate) fn postgres_server() -> &'static Postgres {
     static SERVER: OnceLock<Postgres> = OnceLock::new();
     SERVER.get_or_init(|| Postgres::start_with(Durability::Memory).unwrap())
+}
+
+/// As [`postgres_server`].
+pub(crate) fn mariadb_server() -> &'static MariaDb {
+    static SERVER: OnceLock<MariaDb> = OnceLock::new();
+    SERVER.get_or_init(|| MariaDb::start().unwrap())
+}
+
+/// As [`postgres_server`]; of the files that `scripts/mysql.sh` leaves.
+pub(crate) fn mysql_server() -> &'static MariaDb {
+    static SERVER: OnceLock<MariaDb> = OnceLock::new();
+    let files = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/mysql");
+    SERVER.get_or_init(|| MariaDb::start_mysql(&files).unwrap())
 }
 
 impl Deref for Bundle {
@@ -72,6 +101,14 @@ impl Bundle {
 
     pub(crate) async fn postgres() -> Self {
         Self::at(Place::Postgres(postgres_server().fresh_database().unwrap())).await
+    }
+
+    pub(crate) async fn mariadb() -> Self {
+        Self::at(Place::MariaDb(mariadb_server().fresh_database().unwrap())).await
+    }
+
+    pub(crate) async fn mysql() -> Self {
+        Self::at(Place::MySql(mysql_server().fresh_database().unwrap())).await
     }
 
     async fn at(place: Place) -> Self {
@@ -98,7 +135,7 @@ impl Bundle {
     pub(crate) fn path(&self) -> PathBuf {
         match &self.place {
             Place::File(dir) => dir.path().join("fastjob.db"),
-            Place::Postgres(url) => panic!("{url} is no file"),
+            Place::Postgres(url) | Place::MariaDb(url) | Place::MySql(url) => panic!("{url} is no file"),
         }
     }
 
@@ -266,7 +303,7 @@ impl Place {
     fn url(&self) -> String {
         match self {
             Self::File(dir) => format!("sqlite:{}", dir.path().join("fastjob.db").display()),
-            Self::Postgres(url) => url.clone(),
+            Self::Postgres(url) | Self::MariaDb(url) | Self::MySql(url) => url.clone(),
         }
     }
 }
