@@ -5,6 +5,7 @@
 //! database.
 
 pub mod clock;
+pub mod cluster;
 pub mod domain;
 pub mod id;
 pub mod routing;

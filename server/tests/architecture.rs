@@ -10,7 +10,7 @@ const CORE: [&[&str]; 8] = [
     &["clock"],
     &["id"],
     &["domain"],
-    &["schedule", "routing"],
+    &["schedule", "routing", "cluster"],
     &["shard"],
     &["protocol"],
     &["client"],

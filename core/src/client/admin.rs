@@ -46,6 +46,27 @@ impl Client {
             .servers)
     }
 
+    /// Asks a server, named by its id or gRPC address, to hand its shards over and take no others; it stays up.
+    ///
+    /// # Errors
+    /// [`super::ErrorKind::NotFound`]; [`super::ErrorKind::Conflict`] if it is dead or no other server is up;
+    /// [`super::ErrorKind::NotPermitted`] unless the token is the administrator's.
+    pub async fn server_drain(&self, server: &str) -> Result<(), Error> {
+        let request = v1::ServerDrainRequest { server: server.to_owned() };
+        self.administer(Again::Safe, request, async |mut c, r| c.server_drain(r).await).await.map(drop)
+    }
+
+    /// Asks the owners of the app's shards, or of one of them, to hand them over to the server of this id or gRPC address.
+    /// Answers how many are to move; they do within a second or two.
+    ///
+    /// # Errors
+    /// [`super::ErrorKind::NotFound`]; [`super::ErrorKind::Conflict`] if the server is dead or draining;
+    /// [`super::ErrorKind::NotPermitted`] unless the token is the administrator's.
+    pub async fn app_move(&self, shard: Option<u32>, to: &str) -> Result<u32, Error> {
+        let request = v1::AppMoveRequest { app: self.app().to_owned(), shard, to: to.to_owned() };
+        Ok(self.administer(Again::Safe, request, async |mut c, r| c.app_move(r).await).await?.shards)
+    }
+
     /// Creates a token of an app. Its secret is shown this once.
     ///
     /// # Errors

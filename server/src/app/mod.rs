@@ -15,13 +15,13 @@ use fastjob_core::clock::{Clock, Millis, SystemClock};
 use fastjob_core::domain::Name;
 use fastjob_core::id::{Chance, ServerId};
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::auth::{Auth, Secret};
 use crate::api::{self, Api};
 use crate::cluster::directory::Directory;
-use crate::cluster::lease::{Lease, LeaseTerms};
+use crate::cluster::lease::{self, Lease, Pulse, Renewing};
 use crate::cluster::{self, Cluster, OwnerTerms};
 use crate::config::Config;
 use crate::http::{self, HttpState, Readiness};
@@ -32,7 +32,7 @@ use crate::owner::door::Doors;
 use crate::owner::waiters::Waiters;
 use crate::ready::{Ready, write_ready};
 use crate::rpc::{self, Pace};
-use crate::store::{NewServer, ServerPhase, Store, StoreError, StoreOptions};
+use crate::store::{NewServer, ServerPhase, Store, StoreOptions};
 use crate::trust::Trust;
 use crate::trust::time::DatabaseTime;
 
@@ -65,8 +65,8 @@ pub enum Mode {
     Serve,
 }
 
-/// How often the valid tokens are read again.
-const REFRESH_TOKENS: Duration = Duration::from_secs(1);
+/// How often the tokens are read again though no change is known.
+const REFRESH_TOKENS: Duration = Duration::from_secs(60);
 /// How long a server may take to renew its lease for the first time.
 const FIRST_RENEWAL: Duration = Duration::from_secs(10);
 
@@ -90,22 +90,38 @@ pub async fn run(config: Config, start: Start) -> anyhow::Result<()> {
     auth.refresh().await?;
 
     let (trust, dead) = (Trust::new(time.clone()), CancellationToken::new());
-    let terms = LeaseTerms::of(&config.cluster);
-    let lease = Lease::hold(server, store.clone(), time.clone(), trust.clone(), terms, dead.clone())?;
+    let (renewed, pulse) = watch::channel(Pulse::default());
+    let terms = lease::terms(&config.cluster);
+    let renewing = Renewing::new(server, store.clone(), time.clone(), trust.clone(), terms, renewed);
+    let lease = Lease::hold(renewing, dead.clone())?;
     first_renewal(&trust).await?;
 
     let (committer, committing) = Committer::new(store.clone(), server, time.clone());
     let (doors, directory, waiters) = (Doors::default(), Directory::default(), Waiters::default());
     let shards_changed = Arc::new(Notify::new());
-    let shared =
-        Shared { store: store.clone(), committer, time, trust: trust.clone(), waiters: waiters.clone() };
+    let shared = Shared {
+        store: store.clone(),
+        committer,
+        time,
+        trust: trust.clone(),
+        waiters: waiters.clone(),
+        reads: Arc::new(Semaphore::new(owners_reading(&config))),
+    };
     let terms = OwnerTerms {
         horizon_ms: config.cluster.horizon_ms,
         worker_lost_after_ms: config.defaults.worker_lost_after_ms,
     };
-    let mut cluster =
-        Cluster::new(server, shared, terms, doors.clone(), directory.clone(), shards_changed.clone());
-    cluster.look().await?;
+    let mut cluster = Cluster::new(cluster::Parts {
+        server,
+        shared,
+        terms,
+        doors: doors.clone(),
+        directory: directory.clone(),
+        pulse: pulse.clone(),
+        nudge: shards_changed.clone(),
+        nudges: None,
+    });
+    cluster.step().await;
 
     let parts = api::Parts {
         store: store.clone(),
@@ -126,10 +142,11 @@ pub async fn run(config: Config, start: Start) -> anyhow::Result<()> {
             committing.await;
             Ok(())
         }),
-        Part::start("owners", |stop| cluster.run(stop)),
-        Part::start("tokens", |stop| refresh_tokens(auth, stop)),
+        Part::start("tokens", |stop| refresh_tokens(auth, pulse, stop)),
         Part::start("http", |stop| http::serve(http, http_state, stop)),
         Part::start("rpc", |stop| async move { Ok(rpc::serve(rpc, api, pace, stop).await?) }),
+        // Stops before the doors close, so that workers hear on their streams where their shards went.
+        Part::start("owners", |stop| cluster.run(stop)),
         Part::start("readiness", |stop| readiness::follow(trust, ready, stop)),
     ];
 
@@ -143,7 +160,8 @@ pub async fn run(config: Config, start: Start) -> anyhow::Result<()> {
     for part in parts.iter_mut().rev() {
         part.stop().await;
     }
-    if let Err(error) = leave(&store, server, lease).await {
+    drop(lease);
+    if let Err(error) = cluster::mark(&store, server, ServerPhase::Dead).await {
         tracing::warn!(%error, "failed to write down that this server has left");
     }
     store.close().await;
@@ -175,15 +193,32 @@ async fn first_renewal(trust: &Trust) -> anyhow::Result<()> {
         .context("failed to renew the lease: the database does not answer")
 }
 
-async fn refresh_tokens(auth: Auth, stop: CancellationToken) -> anyhow::Result<()> {
+/// How many owners may read at a time: some connections stay for calls and commits.
+fn owners_reading(config: &Config) -> usize {
+    usize::try_from(config.database.max_connections / 2).unwrap_or(1).max(1)
+}
+
+/// Reads the tokens again when another server has changed some, and now and then because they expire.
+async fn refresh_tokens(
+    auth: Auth,
+    mut pulse: watch::Receiver<Pulse>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let mut every = tokio::time::interval(REFRESH_TOKENS);
+    let mut seen = None;
     loop {
         tokio::select! {
-            _ = every.tick() => {}
+            _ = every.tick() => seen = None,
+            Ok(()) = pulse.changed() => {}
             () = stop.cancelled() => return Ok(()),
         }
-        if let Err(error) = auth.refresh().await {
-            tracing::warn!(%error, "failed to read the tokens");
+        let changes = pulse.borrow_and_update().changes.tokens;
+        if seen == Some(changes) {
+            continue;
+        }
+        match auth.refresh().await {
+            Ok(()) => seen = Some(changes),
+            Err(error) => tracing::warn!(%error, "failed to read the tokens: the last ones read stay valid"),
         }
     }
 }
@@ -211,15 +246,6 @@ fn announce(
     }
     if let Some(path) = &start.ready_file {
         write_ready(path, &ready).with_context(|| format!("failed to write {}", path.display()))?;
-    }
-    Ok(())
-}
-
-async fn leave(store: &Store, server: ServerId, lease: Lease) -> Result<(), StoreError> {
-    drop(lease);
-    let servers = store.server_list().await?;
-    if let Some(own) = servers.iter().find(|row| row.id == server) {
-        store.server_mark(server, own.seq, ServerPhase::Dead).await?;
     }
     Ok(())
 }

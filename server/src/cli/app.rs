@@ -31,6 +31,17 @@ enum Verb {
         /// [default: --app]
         name: Option<String>,
     },
+    /// Ask the owners of an app's shards to hand them over to a server. Needs the administrator's token.
+    Move {
+        /// [default: --app]
+        name: Option<String>,
+        /// This shard alone [default: all].
+        #[arg(long, value_name = "N")]
+        shard: Option<u32>,
+        /// The server's id or gRPC address, as `server list` shows them.
+        #[arg(long, value_name = "SERVER")]
+        to: String,
+    },
 }
 
 impl AppCommand {
@@ -50,6 +61,11 @@ impl AppCommand {
                 let (client, printer) = self.connect.of_app(name).open_app().await?;
                 let owners: Vec<_> = client.locate().await?.shards.iter().map(shape::owner).collect();
                 printer.list(&["shard", "epoch", "address"], &owners)?;
+            }
+            Verb::Move { name, shard, to } => {
+                let (client, printer) = self.connect.of_app(name).open_app().await?;
+                let shards = client.app_move(shard, &to).await?;
+                printer.one(&json!({"app": client.app(), "to": to, "shards": shards}))?;
             }
         }
         Ok(Exit::Done)

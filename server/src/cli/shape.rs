@@ -175,13 +175,21 @@ pub(super) fn tick(app: &str, job: &str, at: i64) -> Value {
 
 /// An app.
 pub(super) fn app(app: &v1::App) -> Value {
-    let owners: Vec<_> = app.owners.iter().map(owner).collect();
+    let mut owners: Vec<_> = app.owners.iter().map(owner).collect();
+    for (owner, state) in owners.iter_mut().zip(&app.states) {
+        owner["server"] = json!(id(&state.server));
+        owner["load"] = json!(state.load.map(load));
+    }
     json!({"name": app.name, "shards": app.shards, "created_at": instant(app.created_at), "owners": owners})
 }
 
 /// Who owns a shard; null if nobody does.
 pub(super) fn owner(owner: &v1::ShardOwner) -> Value {
     json!({"shard": owner.shard, "epoch": owner.epoch, "address": text(&owner.address)})
+}
+
+fn load(load: v1::ShardLoad) -> Value {
+    json!({"waiting": load.waiting, "scheduled": load.scheduled, "dispatched": load.dispatched})
 }
 
 /// A token, without its secret.
@@ -223,6 +231,7 @@ pub(super) fn server(server: &v1::ServerState) -> Value {
         "version": server.version,
         "state": server.state,
         "renewed_at": instant(server.renewed_at),
+        "renewed_ago_ms": server.renewed_ago_ms,
         "shards": server.shards,
     })
 }

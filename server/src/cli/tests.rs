@@ -34,7 +34,10 @@ fn the_documented_commands_are_read() {
         "fastjob app locate",
         "fastjob token revoke 0190b2c4-0000-7000-8000-000000000001 --app a",
         "fastjob worker list",
+        "fastjob app move a --shard 3 --to 0190b2c4-0000-7000-8000-000000000001",
+        "fastjob app move --to 10.0.0.7:7180 --app a",
         "fastjob server list",
+        "fastjob server drain 0190b2c4-0000-7000-8000-000000000001 --server 10.0.0.7:7180",
     ] {
         let read = parse(line);
         assert!(read.is_ok(), "{line}: {read:?}");

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use fastjob_core::id::{AppId, Epoch, ShardKey};
+use fastjob_core::id::{AppId, Epoch, ServerId, ShardKey};
 
 /// What this server knows of the others. Clones show the same view.
 #[derive(Clone, Debug, Default)]
@@ -24,14 +24,17 @@ pub struct Owner {
     pub shard: ShardKey,
     /// Of the last owner.
     pub epoch: Epoch,
-    /// Where the owner listens (host:port); `None`: nobody owns it, or its owner is dead.
+    /// Where the owner listens (host:port), or the server that it was handed over to; `None`: nobody owns it, or its owner
+    /// is dead.
     pub address: Option<String>,
+    /// The server at that address.
+    pub server: Option<ServerId>,
 }
 
 impl Owner {
     /// A shard that nobody has claimed yet.
     pub fn nobody(shard: ShardKey) -> Self {
-        Self { shard, epoch: Epoch(0), address: None }
+        Self { shard, epoch: Epoch(0), address: None, server: None }
     }
 }
 
@@ -40,6 +43,18 @@ impl Directory {
     pub fn fill(&self, mut owners: Vec<Owner>, servers: Vec<String>) {
         owners.sort_by_key(|owner| owner.shard);
         self.0.store(Arc::new(View { owners, servers }));
+    }
+
+    /// Replaces what the view says of these shards, which it has.
+    pub(super) fn correct(&self, changed: impl IntoIterator<Item = Owner>) {
+        let view = self.0.load();
+        let mut owners = view.owners.clone();
+        for owner in changed {
+            if let Ok(at) = owners.binary_search_by_key(&owner.shard, |owner| owner.shard) {
+                owners[at] = owner;
+            }
+        }
+        self.0.store(Arc::new(View { owners, servers: view.servers.clone() }));
     }
 
     /// The owner of a shard; `None`: the view has no such shard.

@@ -1,41 +1,159 @@
 //! Renews this server's lease, on a thread and connection of its own, so that neither a blocked pool nor a busy executor
-//! can starve it. Each renewal also measures the database's clock.
+//! can starve it. Each renewal also measures the database's clock, and observes the other servers; what it shows is told
+//! to whoever follows the [`Pulse`]. It declares nobody dead itself.
 
 use std::thread;
 use std::time::Duration;
 
-use fastjob_core::clock::Clock;
-use fastjob_core::id::ServerId;
+use fastjob_core::clock::{Clock, Millis};
+use fastjob_core::cluster::{LeaseTerms, Seen, Watch};
+use fastjob_core::id::{Chance, ServerId};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::config;
 use crate::failpoint::failpoint;
 use crate::metrics;
-use crate::store::Store;
+use crate::store::{Changes, Renewal, ServerPhase, Store};
 use crate::trust::Trust;
 use crate::trust::time::DatabaseTime;
 
-/// How a lease is held.
-#[derive(Clone, Copy, Debug)]
-pub struct LeaseTerms {
-    /// Trust lasts this long from a renewal.
-    pub lease: Duration,
-    /// From one renewal to the next.
-    pub renew: Duration,
-    /// Taken off the lease, for what the clocks may differ.
-    pub margin: Duration,
+/// The configured terms.
+pub fn terms(config: &config::Cluster) -> LeaseTerms {
+    let ms =
+        |ms: i64| Duration::from_millis(u64::try_from(ms).expect("the configuration has no negative times"));
+    LeaseTerms {
+        lease: ms(config.lease_ms),
+        renew: ms(config.renew_ms),
+        margin: ms(config::Cluster::MARGIN_MS),
+    }
 }
 
-impl LeaseTerms {
-    /// The configured terms.
-    pub fn of(config: &config::Cluster) -> Self {
-        let ms = |ms: i64| {
-            Duration::from_millis(u64::try_from(ms).expect("the configuration has no negative times"))
-        };
+/// What the last renewal showed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pulse {
+    /// What this server's own row says.
+    pub phase: ServerPhase,
+    /// Of everything that is seldom read.
+    pub changes: Changes,
+    /// Others that are dead and not yet declared so. Empty after a renewal that failed.
+    pub dead: Vec<Seen>,
+}
+
+impl Default for Pulse {
+    fn default() -> Self {
+        Self { phase: ServerPhase::Up, changes: Changes::default(), dead: Vec::new() }
+    }
+}
+
+/// Renews one lease, one renewal after the other.
+pub struct Renewing {
+    server: ServerId,
+    store: Store,
+    time: DatabaseTime,
+    trust: Trust,
+    terms: LeaseTerms,
+    pulse: watch::Sender<Pulse>,
+    watch: Watch,
+    chance: Chance,
+    seq: u64,
+    /// A renewal without an answer may have been written: then the row is one ahead.
+    unsure: bool,
+}
+
+/// This server was declared dead.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DeclaredDead;
+
+impl Renewing {
+    /// The lease of `server`, whose row has seq 0.
+    pub fn new(
+        server: ServerId,
+        store: Store,
+        time: DatabaseTime,
+        trust: Trust,
+        terms: LeaseTerms,
+        pulse: watch::Sender<Pulse>,
+    ) -> Self {
+        let chance = Chance::from_seed(rand::random());
         Self {
-            lease: ms(config.lease_ms),
-            renew: ms(config.renew_ms),
-            margin: ms(config::Cluster::MARGIN_MS),
+            server,
+            store,
+            time,
+            trust,
+            terms,
+            pulse,
+            watch: Watch::new(terms),
+            chance,
+            seq: 0,
+            unsure: false,
+        }
+    }
+
+    /// Renews once; returns how long to wait before the next.
+    ///
+    /// # Errors
+    /// The server was declared dead: its trust is over.
+    pub async fn renew(&mut self) -> Result<Duration, DeclaredDead> {
+        loop {
+            let (sent, sent_at) = (self.time.elapsed(), self.time.now());
+            // Where no other server can take over, a slow disk is better waited for.
+            let patience =
+                if self.store.is_exclusive() { self.terms.trusted() } else { self.terms.patience() };
+            let renewal = self.store.server_renew(self.server, self.seq);
+            match tokio::time::timeout(patience, renewal).await {
+                Ok(Ok(Some(renewal))) => return Ok(self.renewed(sent, sent_at, renewal)),
+                Ok(Ok(None)) if self.unsure => (self.seq, self.unsure) = (self.seq + 1, false),
+                Ok(Ok(None)) => {
+                    tracing::error!(server = %self.server, "this server was declared dead by another");
+                    self.trust.end();
+                    return Err(DeclaredDead);
+                }
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "failed to renew the lease");
+                    return Ok(self.failed());
+                }
+                Err(_) => {
+                    tracing::warn!(
+                        ?patience,
+                        "failed to renew the lease: the database did not answer in time"
+                    );
+                    return Ok(self.failed());
+                }
+            }
+        }
+    }
+
+    fn renewed(&mut self, sent: Duration, sent_at: Millis, renewal: Renewal) -> Duration {
+        failpoint("inside_renewal");
+        (self.seq, self.unsure) = (self.seq + 1, false);
+        let answered = self.time.elapsed();
+        if let Some(database) = renewal.now {
+            self.time.measured(sent_at, database);
+        }
+        self.trust.extend(sent, self.terms.trusted());
+        metrics::renewal_took(answered - sent);
+        let others: Vec<Seen> =
+            renewal.others.iter().map(|(server, seq, _)| Seen { server: *server, seq: *seq }).collect();
+        let dead = self.watch.renewed(sent, answered, &others);
+        self.pulse.send_replace(Pulse { phase: renewal.phase, changes: renewal.changes, dead });
+        self.watch.next_renewal(answered).saturating_sub(answered)
+    }
+
+    fn failed(&mut self) -> Duration {
+        self.unsure = true;
+        self.watch.failed();
+        self.pulse.send_modify(|pulse| pulse.dead.clear());
+        self.terms.pause(&mut self.chance)
+    }
+
+    async fn renew_always(mut self, stop: CancellationToken, dead: CancellationToken) {
+        loop {
+            let Ok(wait) = self.renew().await else { return dead.cancel() };
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = stop.cancelled() => return,
+            }
         }
     }
 }
@@ -47,21 +165,14 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Starts renewing the lease of `server`, whose row has seq 0. `dead` is cancelled if others declared it dead.
-    pub fn hold(
-        server: ServerId,
-        store: Store,
-        time: DatabaseTime,
-        trust: Trust,
-        terms: LeaseTerms,
-        dead: CancellationToken,
-    ) -> std::io::Result<Self> {
+    /// Starts renewing. `dead` is cancelled if others declare the server dead.
+    pub fn hold(renewing: Renewing, dead: CancellationToken) -> std::io::Result<Self> {
         let stop = CancellationToken::new();
-        let renewing = Renewing { server, store, time, trust, terms, dead, stop: stop.clone() };
+        let stopped = stop.clone();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = thread::Builder::new()
             .name("lease".into())
-            .spawn(move || runtime.block_on(renewing.renew_always()))?;
+            .spawn(move || runtime.block_on(renewing.renew_always(stopped, dead)))?;
         Ok(Self { stop, thread: Some(thread) })
     }
 }
@@ -71,56 +182,6 @@ impl Drop for Lease {
         self.stop.cancel();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
-        }
-    }
-}
-
-struct Renewing {
-    server: ServerId,
-    store: Store,
-    time: DatabaseTime,
-    trust: Trust,
-    terms: LeaseTerms,
-    dead: CancellationToken,
-    stop: CancellationToken,
-}
-
-impl Renewing {
-    async fn renew_always(self) {
-        let mut seq = 0;
-        // A renewal without an answer may have been written: then the row is one ahead.
-        let mut unsure = false;
-        loop {
-            let (sent, sent_at) = (self.time.elapsed(), self.time.now());
-            match self.store.server_renew(self.server, seq).await {
-                Ok(Some(renewal)) => {
-                    failpoint("inside_renewal");
-                    (seq, unsure) = (seq + 1, false);
-                    if let Some(database) = renewal.now {
-                        self.time.measured(sent_at, database);
-                    }
-                    self.trust.extend(sent, self.terms.lease - self.terms.margin);
-                    metrics::renewal_took(self.time.elapsed() - sent);
-                }
-                Ok(None) if unsure => {
-                    (seq, unsure) = (seq + 1, false);
-                    continue;
-                }
-                Ok(None) => {
-                    tracing::error!(server = %self.server, "this server was declared dead by another");
-                    self.trust.end();
-                    self.dead.cancel();
-                    return;
-                }
-                Err(error) => {
-                    unsure = true;
-                    tracing::warn!(%error, "failed to renew the lease");
-                }
-            }
-            tokio::select! {
-                () = tokio::time::sleep(self.terms.renew) => {}
-                () = self.stop.cancelled() => return,
-            }
         }
     }
 }

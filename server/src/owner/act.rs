@@ -45,6 +45,7 @@ impl Owner {
             }
         }
         let load = self.shard.load();
+        self.load.show(load);
         self.metrics.open_runs(OpenRuns {
             waiting: load.waiting,
             scheduled: load.scheduled,

@@ -1,5 +1,6 @@
 //! From the rows to a shard's memory: the one path of start, takeover and repair.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fastjob_core::clock::{Clock, Millis};
@@ -24,7 +25,9 @@ pub(super) fn chance() -> Chance {
 impl Owner {
     /// Reads the shard, however often it takes. `false`: told to stop.
     pub(super) async fn boot(&mut self) -> bool {
-        while !self.stop.is_cancelled() {
+        let (stop, reads) = (self.stop.clone(), Arc::clone(&self.shared.reads));
+        while let Some(turn) = stop.run_until_cancelled(reads.acquire()).await {
+            let turn = turn.expect("nobody closes it");
             match self.read_open_runs().await {
                 Ok(shard) => {
                     self.shard = shard;
@@ -32,6 +35,7 @@ impl Owner {
                 }
                 Err(error) => {
                     tracing::warn!(shard = %self.settings.shard, %error, "failed to read the shard, trying again");
+                    drop(turn);
                     self.pause().await;
                 }
             }

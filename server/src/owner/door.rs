@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use fastjob_core::domain::{Refusal, RefusalKind};
 use fastjob_core::id::{Epoch, ShardKey};
-use fastjob_core::shard::{Call, Frame, Message, Reply, StreamId};
-use parking_lot::RwLock;
+use fastjob_core::shard::{Call, Frame, Load, Message, Reply, StreamId};
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::PollSender;
 
@@ -25,6 +25,18 @@ pub struct Door {
     shard: ShardKey,
     epoch: Epoch,
     knocks: mpsc::Sender<Knock>,
+    load: ShownLoad,
+}
+
+/// What an owner holds, as its last turn left it; `None` before its first.
+#[derive(Clone, Debug, Default)]
+pub struct ShownLoad(Arc<Mutex<Option<Load>>>);
+
+impl ShownLoad {
+    /// After a turn.
+    pub(super) fn show(&self, load: Load) {
+        *self.0.lock() = Some(load);
+    }
 }
 
 /// What reaches an owner.
@@ -53,7 +65,7 @@ impl Door {
     /// A door, and the queue behind it for the owner.
     pub fn new(shard: ShardKey, epoch: Epoch) -> (Self, mpsc::Receiver<Knock>) {
         let (knocks, queue) = mpsc::channel(DOOR_CAPACITY);
-        (Self { shard, epoch, knocks }, queue)
+        (Self { shard, epoch, knocks, load: ShownLoad::default() }, queue)
     }
 
     /// Asks the owner and waits for its reply, at most [`CALL_WAIT`].
@@ -105,6 +117,16 @@ impl Door {
     /// Which shard.
     pub fn shard(&self) -> ShardKey {
         self.shard
+    }
+
+    /// What the owner holds, as its last turn left it; `None` before its first.
+    pub fn load(&self) -> Option<Load> {
+        *self.load.0.lock()
+    }
+
+    /// Where the owner shows what it holds.
+    pub fn shown_load(&self) -> ShownLoad {
+        self.load.clone()
     }
 
     /// Of this ownership when the door was made; a reload raises it without a new door.

@@ -15,17 +15,17 @@ use fastjob_core::clock::{Clock, Millis};
 use fastjob_core::domain::{Refusal, RefusalKind};
 use fastjob_core::id::Epoch;
 use fastjob_core::shard::{Frame, Message, Reply, Rows, Settings, Shard, StreamId, Ticket};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::failpoint::failpoint;
 use crate::metrics::{self, ShardMetrics};
 use crate::store::{Claimed, Store, StoreError};
 use crate::trust::time::DatabaseTime;
-use crate::trust::{Lapse, LapsesSeen, Trust};
+use crate::trust::{Lapse, LapsesSeen, Look, Trust};
 
 use committer::{Commit, Committer, Refused};
-use door::Knock;
+use door::{Knock, ShownLoad};
 use waiters::Waiters;
 
 /// What every owner of this server shares.
@@ -41,6 +41,8 @@ pub struct Shared {
     pub trust: Trust,
     /// Who waits for runs to end.
     pub waiters: Waiters,
+    /// How many owners may read at a time: ten thousand that begin together wait here, in order, and not for a connection.
+    pub reads: Arc<Semaphore>,
 }
 
 /// Owns one app shard until the fence refuses it or it is told to stop.
@@ -49,6 +51,7 @@ pub struct Owner {
     settings: Settings,
     metrics: ShardMetrics,
     door: mpsc::Receiver<Knock>,
+    load: ShownLoad,
     stop: CancellationToken,
     shard: Shard,
     seen: LapsesSeen,
@@ -64,12 +67,24 @@ pub struct Owner {
 }
 
 /// Why an owner's loop ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 pub enum Ended {
     /// Another server owns the shard now.
     Fenced,
-    /// It was told to stop; the shard is still this server's, at this epoch.
-    Stopped(Epoch),
+    /// It was told to stop; the shard is still this server's.
+    Stopped(Stopped),
+}
+
+/// What a stopped owner leaves behind, until the shard is given up.
+#[derive(Debug)]
+pub struct Stopped {
+    /// Of the ownership.
+    pub epoch: Epoch,
+    /// Since when nobody has seen the shard's ticks, if that began before the stop.
+    pub outage_from: Option<Millis>,
+    /// Dropped, it tells the streams that the owner is gone. The door goes before the streams: they would take it for a
+    /// full queue otherwise.
+    pub open: (mpsc::Receiver<Knock>, HashMap<StreamId, mpsc::Sender<Vec<Frame>>>),
 }
 
 enum Turn {
@@ -78,13 +93,13 @@ enum Turn {
 }
 
 impl Owner {
-    /// An owner of the shard that was just claimed; `app` is its app's label in metrics.
+    /// An owner of the shard that was just claimed, behind its door; `app` is its app's label in metrics.
     pub fn new(
         shared: Shared,
         settings: Settings,
         app: Arc<str>,
         claimed: Claimed,
-        door: mpsc::Receiver<Knock>,
+        (door, load): (mpsc::Receiver<Knock>, ShownLoad),
         stop: CancellationToken,
     ) -> Self {
         let seen = shared.trust.lapses_seen();
@@ -95,6 +110,7 @@ impl Owner {
             settings,
             metrics,
             door,
+            load,
             stop,
             shard,
             seen,
@@ -152,10 +168,10 @@ impl Owner {
     async fn load(&self, batch: &[Message], now: Millis) -> Result<fastjob_core::shard::Facts, StoreError> {
         let needs = self.shard.needs(batch, now);
         if needs.is_empty() {
-            Ok(Default::default())
-        } else {
-            self.shared.store.facts(self.settings.shard, &needs).await
+            return Ok(Default::default());
         }
+        let _turn = self.shared.reads.acquire().await.expect("nobody closes it");
+        self.shared.store.facts(self.settings.shard, &needs).await
     }
 
     async fn commit(&mut self, rows: &Arc<Rows>, now: Millis) -> Result<(), Refused> {
@@ -199,8 +215,15 @@ impl Owner {
         Ended::Fenced
     }
 
-    fn ended(self) -> Ended {
-        Ended::Stopped(self.settings.epoch)
+    fn ended(mut self) -> Ended {
+        if let Look::Regained(lapse) = self.shared.trust.look(&mut self.seen) {
+            self.missed(Some(lapse.from), lapse.until);
+        }
+        Ended::Stopped(Stopped {
+            epoch: self.settings.epoch,
+            outage_from: self.outage.map(|noted| noted.from),
+            open: (self.door, self.streams),
+        })
     }
 
     /// Calls whose turn came to nothing known: the caller asks again, with the same request id.

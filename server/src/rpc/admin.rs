@@ -1,7 +1,5 @@
 //! What the administrator calls.
 
-use std::sync::Arc;
-
 use fastjob_core::clock::Millis;
 use fastjob_core::protocol::v1::admin_server::Admin;
 use fastjob_core::protocol::{field, v1};
@@ -9,7 +7,6 @@ use tonic::{Request, Response, Status};
 
 use super::{answer, client, of_admin, refused};
 use crate::api::Api;
-use crate::api::apps::AppSeen;
 use crate::api::auth::{Authorized, Caller};
 use crate::api::tokens::TokensOf;
 use crate::store::Token;
@@ -34,8 +31,8 @@ impl Admin for AdminDoor {
         let name = field::name("name", &message.name).map_err(refused)?;
         let (app, secret) = self.api.app_create(admin, name, message.shards).await.map_err(refused)?;
         let by = caller.of_app(app.name.as_str()).await.map_err(refused)?;
-        let seen = AppSeen { app: Arc::new(app), owners: self.api.locate(&by) };
-        answer(v1::AppCreateReply { app: Some(client::app(seen)), token: secret.reveal() })
+        let app = client::app(self.api.app_get(&by));
+        answer(v1::AppCreateReply { app: Some(app), token: secret.reveal() })
     }
 
     async fn token_create(&self, request: Request<v1::TokenCreateRequest>) -> Answer<v1::TokenCreateReply> {
@@ -62,6 +59,19 @@ impl Admin for AdminDoor {
         let id = field::id("id", &message.id).map_err(refused)?;
         self.api.token_revoke(admin, of(app.as_ref()), id).await.map_err(refused)?;
         answer(v1::TokenRevokeReply {})
+    }
+
+    async fn server_drain(&self, request: Request<v1::ServerDrainRequest>) -> Answer<v1::ServerDrainReply> {
+        let (_, admin, message) = of_admin(&self.api, request)?;
+        self.api.server_drain(admin, &message.server).await.map_err(refused)?;
+        answer(v1::ServerDrainReply {})
+    }
+
+    async fn app_move(&self, request: Request<v1::AppMoveRequest>) -> Answer<v1::AppMoveReply> {
+        let (caller, admin, message) = of_admin(&self.api, request)?;
+        let by = caller.of_app(&message.app).await.map_err(refused)?;
+        let shards = self.api.app_move(admin, &by, message.shard, &message.to).await.map_err(refused)?;
+        answer(v1::AppMoveReply { shards })
     }
 }
 

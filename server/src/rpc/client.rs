@@ -5,6 +5,7 @@ use fastjob_core::domain::{Refusal, RefusalKind};
 use fastjob_core::id::RunId;
 use fastjob_core::protocol::v1::client_server::Client;
 use fastjob_core::protocol::{field, job, run, session, v1};
+use fastjob_core::shard::Load;
 use tonic::{Request, Response, Status};
 
 use super::{answer, caller, of_app, refused};
@@ -12,7 +13,7 @@ use crate::api::apps::AppSeen;
 use crate::api::runs::{RunBy, RunSeen};
 use crate::api::{Api, MAX_PAGE_BYTES};
 use crate::cluster::directory::Owner;
-use crate::store::{LedgerEntry, LedgerFilter, RunFilter, Server, ServerPhase};
+use crate::store::{LedgerEntry, LedgerFilter, RunFilter, Server};
 
 type Answer<T> = Result<Response<T>, Status>;
 
@@ -188,7 +189,9 @@ impl Client for ClientDoor {
     async fn server_list(&self, request: Request<v1::ServerListRequest>) -> Answer<v1::ServerListReply> {
         let by = caller(&self.api, &request).map_err(refused)?;
         let servers = self.api.server_list(&by).await.map_err(refused)?;
-        answer(v1::ServerListReply { servers: servers.into_iter().map(server).collect() })
+        let now = self.api.now();
+        let servers = servers.into_iter().map(|each| server(each, now)).collect();
+        answer(v1::ServerListReply { servers })
     }
 }
 
@@ -232,11 +235,24 @@ impl Room {
 
 /// An app for the wire.
 pub(super) fn app(seen: AppSeen) -> v1::App {
+    let states = seen.owners.iter().zip(seen.loads).map(|(owner, load)| v1::ShardState {
+        server: owner.server.map(|server| server.as_bytes().to_vec().into()).unwrap_or_default(),
+        load: load.map(shard_load),
+    });
     v1::App {
         name: seen.app.name.as_str().into(),
         shards: seen.app.shards.into(),
         created_at: seen.app.created_at.get(),
+        states: states.collect(),
         owners: seen.owners.into_iter().map(owner).collect(),
+    }
+}
+
+fn shard_load(load: Load) -> v1::ShardLoad {
+    v1::ShardLoad {
+        waiting: load.waiting as u64,
+        scheduled: load.scheduled as u64,
+        dispatched: load.dispatched as u64,
     }
 }
 
@@ -249,19 +265,15 @@ pub(super) fn owner(owner: Owner) -> v1::ShardOwner {
     }
 }
 
-fn server((server, shards): (Server, u32)) -> v1::ServerState {
-    let state = match server.phase {
-        ServerPhase::Up => "up",
-        ServerPhase::Draining => "draining",
-        ServerPhase::Dead => "dead",
-    };
+fn server((server, shards): (Server, u32), now: Millis) -> v1::ServerState {
     v1::ServerState {
         id: server.id.as_bytes().to_vec().into(),
         rpc_address: server.rpc_address,
         http_address: server.http_address,
         version: server.version,
-        state: state.into(),
+        state: server.phase.as_str().into(),
         renewed_at: server.renewed_at.get(),
+        renewed_ago_ms: now.since(server.renewed_at).max(0),
         shards,
     }
 }

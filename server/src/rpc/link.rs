@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::task::{Context, Poll};
 
+use fastjob_core::id::ShardKey;
 use fastjob_core::shard::{Frame, Message, StreamId};
 use tokio::sync::mpsc;
 use tokio_util::sync::PollSender;
@@ -52,6 +53,11 @@ impl Link {
     /// Which shard.
     pub(super) fn shard(&self) -> u16 {
         self.door.shard().shard
+    }
+
+    /// Which shard of which app.
+    pub(super) fn key(&self) -> ShardKey {
+        self.door.shard()
     }
 
     /// A message for the owner, behind those before it.

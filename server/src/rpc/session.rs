@@ -285,7 +285,10 @@ impl Conversation {
                 self.links.rotate_left(1);
                 Ok(())
             }
-            Heard::Gone => Err(End::Moved(None)),
+            Heard::Gone => {
+                let elsewhere = |link: &Link| self.session.api.elsewhere(link.key());
+                Err(End::Moved(self.links.iter().find_map(elsewhere)))
+            }
             Heard::Closed => Err(Refusal::new(
                 RefusalKind::Unavailable,
                 "stream_too_slow",

@@ -226,6 +226,17 @@ pub enum ServerPhase {
     Dead,
 }
 
+impl ServerPhase {
+    /// As people read it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Draining => "draining",
+            Self::Dead => "dead",
+        }
+    }
+}
+
 /// What a renewal returns, all of one instant.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Renewal {

@@ -96,6 +96,13 @@ impl Store {
         }
     }
 
+    /// Only one server has this database at a time: the store holds the proof, and whoever was here before is gone.
+    pub fn is_exclusive(&self) -> bool {
+        match &*self.backend {
+            Backend::Sqlite(_) => true,
+        }
+    }
+
     async fn ask<T, Answer>(
         &self,
         sentence: &'static str,

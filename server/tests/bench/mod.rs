@@ -102,7 +102,8 @@ impl Bench {
 
     /// What the directory says of the app's shard.
     pub fn directory_says(&self, address: Option<&str>) {
-        let owner = Owner { shard: self.shard(), epoch: Epoch(7), address: address.map(Into::into) };
+        let owner =
+            Owner { shard: self.shard(), epoch: Epoch(7), address: address.map(Into::into), server: None };
         self.directory.fill(vec![owner], vec!["127.0.0.1:7180".into()]);
     }
 

@@ -120,12 +120,15 @@ async fn every_verb_about_apps_tokens_workers_and_servers_prints_the_promised_ke
         (&json!([{"name": "work", "version": null}]), &json!(["blue"]))
     );
     let server = stage.one(&["server", "list"]);
-    has_keys(&server, "id rpc_address http_address version state renewed_at shards");
+    has_keys(&server, "id rpc_address http_address version state renewed_at renewed_ago_ms shards");
     assert_eq!((&server["state"], &server["rpc_address"]), (&"up".into(), &stage.server.rpc.as_str().into()));
     has_keys(&stage.one(&["app", "create", "other", "--shards", "2"]), "app token");
     let apps = stage.shown(&["app", "list"]);
     assert_eq!(apps.iter().map(|app| text(&app["name"])).collect::<Vec<_>>(), ["demo", "other"]);
     has_keys(&apps[0], "name shards created_at owners");
+    has_keys(&apps[0]["owners"][0], "shard epoch address server load");
+    assert_eq!(apps[0]["owners"][0]["server"], server["id"]);
+    has_keys(&apps[0]["owners"][0]["load"], "waiting scheduled dispatched");
     let owners = super::stage::until("the new app has owners", async || {
         let owners = stage.shown(&["app", "locate", "other"]);
         owners.iter().all(|owner| !owner["address"].is_null()).then_some(owners)
