@@ -207,7 +207,12 @@ fn run_list_request() -> v1::RunListRequest {
 }
 
 fn run_wait_request() -> v1::RunWaitRequest {
-    v1::RunWaitRequest { app: "demo".into(), id: RUN.to_vec().into(), timeout_ms: 60_000 }
+    v1::RunWaitRequest {
+        app: "demo".into(),
+        id: RUN.to_vec().into(),
+        timeout_ms: 60_000,
+        ..Default::default()
+    }
 }
 
 fn run_retry_request() -> v1::RunRetryRequest {

@@ -30,6 +30,8 @@ const FRAMES_IN: &str = "fastjob_frames_received_total";
 const FRAMES_OUT: &str = "fastjob_frames_sent_total";
 const RENEWAL: &str = "fastjob_lease_renewal_seconds";
 const OWNED: &str = "fastjob_shards_owned";
+const INBOX_FAILED: &str = "fastjob_inbox_failed_total";
+const INBOX_DONE: &str = "fastjob_inbox_done_total";
 const BUILD: &str = "fastjob_build_info";
 
 const SECONDS: [f64; 15] =
@@ -74,6 +76,8 @@ fn describe() {
     describe_counter!(FRAMES_OUT, "Frames sent to workers");
     describe_histogram!(RENEWAL, Unit::Seconds, "One renewal of this server's lease");
     describe_gauge!(OWNED, "Shards this server owns");
+    describe_counter!(INBOX_FAILED, "Commands of the inbox that were set aside; app empty: they name no app");
+    describe_counter!(INBOX_DONE, "Commands of the inbox that were carried out");
     describe_gauge!(BUILD, "1, with the version of this server as label");
 }
 
@@ -95,6 +99,11 @@ impl AppLabels {
         known.insert(label.clone());
         label
     }
+}
+
+/// Commands of the inbox were set aside that name no app.
+pub fn inbox_refused(count: u64) {
+    counter!(INBOX_FAILED, "app" => "").increment(count);
 }
 
 /// How many open runs a shard has in memory.
@@ -154,6 +163,16 @@ impl ShardMetrics {
             .entry((state, reason))
             .or_insert_with(|| counter!(ENDED, "app" => app.clone(), "state" => state, "reason" => reason));
         counter.increment(1);
+    }
+
+    /// Commands of the inbox were carried out, and others set aside.
+    pub fn commands(&self, done: usize, failed: usize) {
+        if done > 0 {
+            counter!(INBOX_DONE, "app" => self.app.clone()).increment(done as u64);
+        }
+        if failed > 0 {
+            counter!(INBOX_FAILED, "app" => self.app.clone()).increment(failed as u64);
+        }
     }
 
     /// The open runs, after a turn.

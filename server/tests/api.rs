@@ -223,7 +223,12 @@ async fn a_page_or_batch_above_its_bound_is_refused_by_field() {
             "timeout_ms",
             client
                 .run_wait(authorized(
-                    v1::RunWaitRequest { app: app(), id: vec![1; 16].into(), timeout_ms: 60_001 },
+                    v1::RunWaitRequest {
+                        app: app(),
+                        id: vec![1; 16].into(),
+                        timeout_ms: 60_001,
+                        ..Default::default()
+                    },
                     token,
                 ))
                 .await
@@ -496,8 +501,12 @@ async fn a_waiting_call_is_answered_when_the_run_s_end_is_committed() {
     let rows = Rows { jobs_created: vec![job], runs_created: vec![run.clone()], ..Rows::default() };
     commit(&bench, fence, rows).await;
     let wait = |timeout_ms| {
-        let request =
-            v1::RunWaitRequest { app: APP.into(), id: run.id.as_bytes().to_vec().into(), timeout_ms };
+        let request = v1::RunWaitRequest {
+            app: APP.into(),
+            id: run.id.as_bytes().to_vec().into(),
+            timeout_ms,
+            ..Default::default()
+        };
         authorized(request, &bench.token)
     };
     let (mut client, mut second) = (bench.clients(), bench.clients());

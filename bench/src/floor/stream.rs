@@ -83,6 +83,10 @@ impl Worker for OneSession {
         Err(Status::unimplemented("the floor has no servers to name"))
     }
 
+    async fn report(&self, _: Request<v1::ReportRequest>) -> Result<Response<v1::ReportReply>, Status> {
+        Err(Status::unimplemented("the floor has no other servers"))
+    }
+
     type SessionStream = ReceiverStream<Result<v1::ServerFrame, Status>>;
 
     async fn session(

@@ -71,8 +71,12 @@ impl Client {
         loop {
             let left = until.map_or(LONG_POLL, |until| until.saturating_sub(SystemClock.elapsed()));
             let wait = left.min(LONG_POLL);
-            let request =
-                v1::RunWaitRequest { app: self.app().to_owned(), id: bytes(id), timeout_ms: millis(wait) };
+            let request = v1::RunWaitRequest {
+                app: self.app().to_owned(),
+                id: bytes(id),
+                timeout_ms: millis(wait),
+                ..Default::default()
+            };
             let run = self.ask_for(Again::Safe, wait, request, async |mut c, r| c.run_wait(r).await).await?;
             let run = Run::try_from(run)?;
             if run.state.is_ended() || until.is_some_and(|until| SystemClock.elapsed() >= until) {

@@ -148,6 +148,11 @@ fn opened(result: v1::TriggerResult) -> Result<(v1::Run, bool), Error> {
     match result.result {
         Some(v1::trigger_result::Result::Run(run)) => Ok((run, result.existed)),
         Some(v1::trigger_result::Result::Error(detail)) => Err(Error::from_detail(detail)),
+        Some(v1::trigger_result::Result::Accepted(_)) => Err(Error::new(
+            ErrorKind::Unavailable,
+            "accepted",
+            "the owner could not be reached: the trigger is stored and will fire",
+        )),
         None => Err(Error::new(ErrorKind::Internal, "internal", "the server answered an empty result")),
     }
 }

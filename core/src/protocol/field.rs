@@ -39,6 +39,11 @@ pub fn id<Kind>(field: &'static str, bytes: &[u8]) -> Result<Id<Kind>, Refusal> 
     })
 }
 
+/// An id for the wire.
+pub fn id_to<Kind>(id: &Id<Kind>) -> bytes::Bytes {
+    bytes::Bytes::copy_from_slice(id.as_bytes())
+}
+
 /// An id of 16 bytes, or nothing.
 pub fn optional_id<Kind>(field: &'static str, bytes: &[u8]) -> Result<Option<Id<Kind>>, Refusal> {
     if bytes.is_empty() { Ok(None) } else { id(field, bytes).map(Some) }

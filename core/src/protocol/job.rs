@@ -307,7 +307,7 @@ fn retry_to(retry: &Retry) -> v1::Retry {
     }
 }
 
-fn overlap_to(overlap: Overlap) -> v1::Overlap {
+pub(super) fn overlap_to(overlap: Overlap) -> v1::Overlap {
     match overlap {
         Overlap::Skip => v1::Overlap::Skip,
         Overlap::AllowAll => v1::Overlap::AllowAll,

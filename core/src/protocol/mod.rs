@@ -2,6 +2,7 @@
 
 pub mod field;
 pub mod job;
+pub mod peer;
 pub mod refusal;
 pub mod run;
 pub mod session;

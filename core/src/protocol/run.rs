@@ -43,6 +43,23 @@ pub fn fire(spec: v1::TriggerSpec) -> Result<Fire, Refusal> {
     })
 }
 
+/// A trigger for the wire.
+pub fn fire_to(fire: &Fire) -> v1::TriggerSpec {
+    v1::TriggerSpec {
+        job: fire.job.as_str().into(),
+        params: fire.params.as_ref().map(field::payload_to),
+        when: match fire.when {
+            When::Now => None,
+            When::At(at) => Some(v1::trigger_spec::When::At(at.get())),
+            When::AfterMs(ms) => Some(v1::trigger_spec::When::DelayMs(ms)),
+        },
+        idempotency_key: fire.idempotency_key.as_deref().unwrap_or_default().into(),
+        request_id: field::id_to(&fire.request),
+        overlap: fire.overlap.map(|overlap| job::overlap_to(overlap).into()),
+        manual: fire.source == Source::Manual,
+    }
+}
+
 /// The result of one trigger for the wire.
 pub fn triggered(result: &Result<Triggered, Refusal>, app: &Name) -> v1::TriggerResult {
     use v1::trigger_result::Result as Wire;

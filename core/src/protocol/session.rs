@@ -141,6 +141,26 @@ pub fn outcome(given: v1::Outcome) -> Result<(u16, Outcome), Refusal> {
     Ok((shard, outcome))
 }
 
+/// An outcome for the wire.
+pub fn outcome_to(outcome: &Outcome, shard: u16) -> v1::Outcome {
+    let (kind, result, error) = match &outcome.kind {
+        OutcomeKind::Succeeded(result) => (v1::OutcomeKind::Succeeded, Some(result), None),
+        OutcomeKind::Failed(error) => (v1::OutcomeKind::Failed, None, Some(error)),
+        OutcomeKind::TimedOut(error) => (v1::OutcomeKind::TimedOut, None, Some(error)),
+        OutcomeKind::Cancelled(error) => (v1::OutcomeKind::Cancelled, None, Some(error)),
+    };
+    v1::Outcome {
+        key: Some(key_to(&outcome.key, shard)),
+        kind: kind.into(),
+        result: result.map(field::payload_to),
+        error: error.map(run::failure),
+        started_at: outcome.started_at.map_or(0, Millis::get),
+        ended_at: outcome.ended_at.get(),
+        retry_after_ms: outcome.retry_after_ms,
+        give_up: outcome.give_up,
+    }
+}
+
 fn success(result: Option<v1::Payload>) -> OutcomeKind {
     match result.map_or(Ok(Payload::default()), |result| field::payload("result", result)) {
         Ok(result) => OutcomeKind::Succeeded(result),
@@ -232,17 +252,20 @@ pub fn frame(frame: Frame, shard: u16, greeting: &Greeting, now: Millis) -> v1::
             };
             Message::Cancel(v1::Cancel { key: Some(key_to(&key, shard)), reason: reason.into(), grace_ms })
         }
-        Frame::Ack { key, verdict } => {
-            let verdict = match verdict {
-                Verdict::Accepted => v1::Verdict::Accepted,
-                Verdict::Duplicate => v1::Verdict::Duplicate,
-                Verdict::Late => v1::Verdict::Late,
-                Verdict::Unknown => v1::Verdict::Unknown,
-            };
-            Message::OutcomeAck(v1::OutcomeAck { key: Some(key_to(&key, shard)), verdict: verdict.into() })
-        }
+        Frame::Ack { key, verdict } => Message::OutcomeAck(ack(&key, verdict, shard)),
         Frame::HelloAgain => Message::HelloAgain(v1::HelloAgain { shard: shard.into() }),
     })
+}
+
+/// What became of an outcome, for the wire.
+pub fn ack(key: &AttemptKey, verdict: Verdict, shard: u16) -> v1::OutcomeAck {
+    let verdict = match verdict {
+        Verdict::Accepted => v1::Verdict::Accepted,
+        Verdict::Duplicate => v1::Verdict::Duplicate,
+        Verdict::Late => v1::Verdict::Late,
+        Verdict::Unknown => v1::Verdict::Unknown,
+    };
+    v1::OutcomeAck { key: Some(key_to(key, shard)), verdict: verdict.into() }
 }
 
 /// A message for the wire.
@@ -273,7 +296,8 @@ fn dispatch_to(dispatch: Dispatch, shard: u16) -> v1::Dispatch {
     }
 }
 
-fn key_to(key: &AttemptKey, shard: u16) -> v1::AttemptKey {
+/// The name of an attempt for the wire.
+pub fn key_to(key: &AttemptKey, shard: u16) -> v1::AttemptKey {
     v1::AttemptKey {
         shard: shard.into(),
         run: key.run.as_bytes().to_vec().into(),

@@ -37,6 +37,11 @@ impl<T: Ord + Copy> Timer<T> {
         due
     }
 
+    /// What is due at `now` or earlier, in order of (instant, thing); it stays armed.
+    pub fn peek(&self, now: Millis) -> impl Iterator<Item = (Millis, T)> {
+        self.0.iter().copied().take_while(move |(at, _)| *at <= now)
+    }
+
     /// The earliest instant for which something is armed.
     pub fn next(&self) -> Option<Millis> {
         self.0.first().map(|(at, _)| *at)

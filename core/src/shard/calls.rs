@@ -27,6 +27,11 @@ impl Shard {
                 Some(reply) => reply.map_or_else(Reply::Refused, |run| Reply::Run(Box::new(run))),
                 None => return,
             },
+            Call::Inbox(commands) => {
+                self.take_commands(commands, turn);
+                Reply::Taken
+            }
+            Call::Report(report) => Reply::Reported(self.take_report(report, turn)),
             Call::Workers => Reply::Workers(self.worker_states()),
             Call::Progress { run } => Reply::Progress(self.progress_of(run)),
         };

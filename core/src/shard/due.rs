@@ -21,6 +21,7 @@ impl Shard {
                 State::Scheduled if open.waiting => self.skip(id, SkipReason::StartDeadline, turn),
                 State::Scheduled if self.must_wait_for_facts(open) => undecided.push(id),
                 State::Scheduled => self.run_is_due(id, turn),
+                State::Dispatched if is_over_unasked(open, turn) => undecided.push(id),
                 State::Dispatched => self.attempt_is_overdue(id, turn),
                 State::Ended(_) => {}
             }
@@ -106,6 +107,11 @@ impl Shard {
             turn.frame(stream, Frame::Cancel { key, reason, grace_ms });
         }
     }
+}
+
+/// Its attempt is to be judged, and it is not known whether its outcome waits in the inbox: the next turn's load tells.
+fn is_over_unasked(open: &Open, turn: &Turn) -> bool {
+    open.attempt_over_at().is_some_and(|at| at <= turn.now) && !turn.judgeable.contains(&open.run.id)
 }
 
 fn worker_of(open: &Open) -> &str {

@@ -88,12 +88,12 @@ impl Shard {
     }
 
     /// One firing by call. The same key, or the same request, makes one run.
-    fn fire(&mut self, fire: Fire, turn: &mut Turn) -> Result<Triggered, Refusal> {
+    pub(super) fn fire(&mut self, fire: Fire, turn: &mut Turn) -> Result<Triggered, Refusal> {
         let Some(known) = self.memory.job_named(&fire.job) else { return Err(job_not_found(&fire.job)) };
-        let key = fire_key(&fire);
+        let key = fire.fire_key();
         let earlier = turn.fired.get(&(known.job.id, key.clone())).and_then(|id| self.any_run(*id, turn));
         if let Some(run) = earlier {
-            return same_run(run, &fire);
+            return fire.has_fired(run);
         }
         let limits = match fire.overlap {
             Some(overlap) => Arc::new(Limits { overlap, ..known.job.definition.limits.clone() }),
@@ -163,22 +163,27 @@ pub(super) fn new_run(
     }
 }
 
-/// What makes this firing the same as another.
-pub(super) fn fire_key(fire: &Fire) -> FireKey {
-    match &fire.idempotency_key {
-        Some(key) => FireKey::of_idempotency_key(key),
-        None => FireKey::Request(fire.request),
+impl Fire {
+    /// What makes this firing the same as another.
+    pub fn fire_key(&self) -> FireKey {
+        match &self.idempotency_key {
+            Some(key) => FireKey::of_idempotency_key(key),
+            None => FireKey::Request(self.request),
+        }
     }
-}
 
-/// The earlier run, if it was fired with the same parameters.
-fn same_run(run: &Run, fire: &Fire) -> Result<Triggered, Refusal> {
-    if fire.params.as_ref().is_none_or(|params| *params == run.params) {
-        return Ok(Triggered { run: run.clone(), existed: true });
+    /// The earlier run of the same fire key, if it was fired with the same parameters.
+    ///
+    /// # Errors
+    /// `Conflict`, naming the run.
+    pub fn has_fired(&self, run: &Run) -> Result<Triggered, Refusal> {
+        if self.params.as_ref().is_none_or(|params| *params == run.params) {
+            return Ok(Triggered { run: run.clone(), existed: true });
+        }
+        let message = format!("run {} was fired with the same key and other params", run.id);
+        Err(Refusal::new(RefusalKind::Conflict, "idempotency_conflict", message)
+            .remedy("give the same params, or another idempotency key"))
     }
-    let message = format!("run {} was fired with the same key and other params", run.id);
-    Err(Refusal::new(RefusalKind::Conflict, "idempotency_conflict", message)
-        .remedy("give the same params, or another idempotency key"))
 }
 
 pub(super) fn job_not_found(name: &crate::domain::Name) -> Refusal {

@@ -20,6 +20,8 @@ pub(super) struct Open {
     pub(super) lost_at: Option<Millis>,
     /// When its worker was told that its time is over.
     pub(super) timeout_told: Option<Millis>,
+    /// What its worker last showed as a sign of life, through another server.
+    pub(super) life: Option<u64>,
     /// The last word of its handler.
     pub(super) progress: Option<(u8, Arc<str>)>,
 }
@@ -67,7 +69,7 @@ pub(super) const REPORT_MS: i64 = 2_000;
 
 impl Open {
     pub(super) fn new(run: Run) -> Self {
-        Self { run, waiting: false, lost_at: None, timeout_told: None, progress: None }
+        Self { run, waiting: false, lost_at: None, timeout_told: None, life: None, progress: None }
     }
 
     /// It is due or running: what an overlap policy looks at.
@@ -99,6 +101,15 @@ impl Open {
     /// When a cancel that nobody acknowledged is over.
     pub(super) fn cancel_over_at(&self) -> Option<Millis> {
         Some(self.run.cancel_at?.plus(self.run.limits.cancel_grace_ms))
+    }
+
+    /// When the owner judges its attempt without its worker's word: cancelled, lost or timed out.
+    pub(super) fn attempt_over_at(&self) -> Option<Millis> {
+        if self.run.state != State::Dispatched {
+            return None;
+        }
+        let attempt = self.lost_at.or(self.timeout_over_at());
+        [attempt, self.cancel_over_at()].into_iter().flatten().min()
     }
 
     /// When the owner must look at it next.
@@ -212,6 +223,11 @@ impl Memory {
     /// The next run that is due for a look at `now`, taken off the timer.
     pub(super) fn next_due(&mut self, now: Millis) -> Option<RunId> {
         self.timer.due(now, 1).pop().map(|(_, run)| run)
+    }
+
+    /// The runs that are due for a look at `now`, still on the timer.
+    pub(super) fn due(&self, now: Millis) -> impl Iterator<Item = RunId> {
+        self.timer.peek(now).map(|(_, run)| run)
     }
 
     /// When the owner must look at a run next.

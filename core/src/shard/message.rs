@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use super::Verdict;
 use crate::clock::Millis;
 use crate::domain::{
     Definition, Hello, Job, Name, Outcome, Overlap, Payload, Refusal, Run, Source, WorkerProfile,
 };
-use crate::id::{AttemptKey, RequestId, RunId};
+use crate::id::{AttemptKey, InboxId, RequestId, RunId, SessionId};
 
 /// One connection of one worker to this owner.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -108,6 +109,10 @@ pub enum Call {
         /// The same in each retry of the call.
         request: RequestId,
     },
+    /// Carry out commands of the inbox: each by itself.
+    Inbox(Vec<Command>),
+    /// Hear of a worker through another server.
+    Report(WorkerReport),
     /// Who is connected.
     Workers,
     /// How far a running attempt is.
@@ -115,6 +120,40 @@ pub enum Call {
         /// Of which run.
         run: RunId,
     },
+}
+
+/// A command of the inbox.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Command {
+    /// Its row: it goes, or is set aside, in the transaction that carries it out.
+    pub id: InboxId,
+    /// What it asks.
+    pub order: Order,
+}
+
+/// What a command of the inbox asks.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Order {
+    /// Fire a job.
+    Fire(Box<Fire>),
+    /// Settle an attempt.
+    Outcome(Box<Outcome>),
+    /// Nothing that can be carried out, for this reason: set it aside.
+    Junk(String),
+}
+
+/// What a worker says through another server.
+#[derive(Clone, PartialEq, Debug)]
+pub struct WorkerReport {
+    /// Who says it.
+    pub session: SessionId,
+    /// A counter that the side which runs the handlers raises: unless it has moved since the last report, the attempts
+    /// are not kept from being lost.
+    pub life: Option<u64>,
+    /// Attempts that it has and has not reported.
+    pub running: Vec<AttemptKey>,
+    /// How others ended.
+    pub outcomes: Vec<Outcome>,
 }
 
 /// A job to create or replace.
@@ -171,6 +210,10 @@ pub enum Reply {
     Triggered(Vec<Result<Triggered, Refusal>>),
     /// To `RunCancel` and `RunRetry`.
     Run(Box<Run>),
+    /// To `Inbox`: each was carried out or set aside.
+    Taken,
+    /// To `Report`: what became of each outcome, in its order.
+    Reported(Vec<(AttemptKey, Verdict)>),
     /// To `Workers`.
     Workers(Vec<WorkerState>),
     /// To `Progress`: percent and note, if the run is running and said so.

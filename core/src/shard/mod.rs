@@ -12,6 +12,7 @@ mod edits;
 mod facts;
 mod firing;
 mod horizon;
+mod inbox;
 mod memory;
 mod message;
 mod needs;
@@ -25,7 +26,8 @@ mod workers;
 
 pub use facts::{DuePage, Facts, History, JobPage, Needs, OpenPage};
 pub use message::{
-    Call, Change, Fire, JobPut, JobPutDone, Message, Reply, StreamId, Ticket, Triggered, When, WorkerState,
+    Call, Change, Command, Fire, JobPut, JobPutDone, Message, Order, Reply, StreamId, Ticket, Triggered,
+    When, WorkerReport, WorkerState,
 };
 pub use plan::{CancelReason, Dispatch, Frame, Plan, Verdict};
 pub use rows::{Cursor, InboxFailed, Rows, RunChanged, RunCopied, RunEnded, RunStarted};
@@ -140,13 +142,16 @@ impl Shard {
         self.again = false;
         let page = self.due_page(self.now).zip(facts.due.take());
         let jobs = std::mem::take(&mut facts.jobs);
+        let outcomes = std::mem::take(&mut facts.outcomes);
         let mut turn = Turn::new(facts, self.now);
+        turn.judgeable = self.judged_attempts(&batch, self.now);
         for job in jobs {
             turn.touched.insert(job.id);
             self.memory.admit_job(job);
         }
         turn.touched.extend(turn.runs.values().map(|run| run.job));
         self.memory.give_up_unknown_jobs();
+        self.take_stored_outcomes(outcomes, &mut turn);
         self.extend_horizon(page);
         for later in std::mem::take(&mut self.later) {
             turn.runs.insert(later.run.id, later.run);

@@ -1,7 +1,6 @@
 //! What a batch needs that memory lacks.
 
-use super::firing::fire_key;
-use super::{Call, Fire, Later, Message, Needs, Shard};
+use super::{Call, Fire, Later, Message, Needs, Order, Shard};
 use crate::clock::Millis;
 use crate::domain::{FireKey, Name, Outcome};
 use crate::id::RunId;
@@ -12,6 +11,7 @@ impl Shard {
         let now = now.max(self.now);
         let mut needs = Needs {
             jobs: self.memory.unknown_jobs().clone(),
+            outcomes_of: self.judged_attempts(batch, now),
             histories_after: now,
             due: self.due_page(now),
             ..Needs::default()
@@ -42,6 +42,12 @@ impl Shard {
             Call::JobEnable { name, .. } | Call::JobDelete { name } => self.needs_of_edit(name, needs),
             Call::Trigger(fires) => fires.iter().for_each(|fire| self.needs_of_fire(fire, needs)),
             Call::RunCancel { run } | Call::RunRetry { run, .. } => self.needs_run(*run, needs),
+            Call::Inbox(commands) => commands.iter().for_each(|command| match &command.order {
+                Order::Fire(fire) => self.needs_of_fire(fire, needs),
+                Order::Outcome(outcome) => self.needs_run(outcome.key.run, needs),
+                Order::Junk(_) => {}
+            }),
+            Call::Report(report) => self.needs_of_outcomes(&report.outcomes, needs),
             Call::Workers | Call::Progress { .. } => {}
         }
     }
@@ -53,7 +59,7 @@ impl Shard {
 
     fn needs_of_fire(&self, fire: &Fire, needs: &mut Needs) {
         self.needs_job(&fire.job, needs);
-        needs.fired.push((fire.job.clone(), fire_key(fire)));
+        needs.fired.push((fire.job.clone(), fire.fire_key()));
     }
 
     fn needs_of_later(&self, later: &Later, needs: &mut Needs) {

@@ -32,6 +32,13 @@ impl Shard {
     pub(super) fn attempt_ended(&mut self, stream: StreamId, outcome: Outcome, turn: &mut Turn) {
         self.ask_for_hello(stream, turn);
         let key = outcome.key;
+        let verdict = self.judge_outcome(outcome, turn);
+        turn.frame(stream, Frame::Ack { key, verdict });
+    }
+
+    /// What becomes of an outcome, however it came.
+    pub(super) fn judge_outcome(&mut self, outcome: Outcome, turn: &mut Turn) -> Verdict {
+        let key = outcome.key;
         let verdict = match self.any_run(key.run, turn) {
             None => Verdict::Unknown,
             Some(run) if run.attempt_key() != Some(key) => Verdict::Late,
@@ -45,7 +52,7 @@ impl Shard {
             let (event, report) = read(outcome);
             self.attempt_over(key.run, event, report, turn);
         }
-        turn.frame(stream, Frame::Ack { key, verdict });
+        verdict
     }
 
     /// An attempt ended, by whatever event: the run is tried again or ends.
@@ -100,6 +107,7 @@ impl Shard {
         self.memory.change(id, |open| {
             open.lost_at = None;
             open.timeout_told = None;
+            open.life = None;
             open.waiting = false;
             open.progress = None;
             let run = &mut open.run;

@@ -6,7 +6,7 @@ use super::rows::{Cursor, RunChanged, RunCopied, RunEnded, RunStarted};
 use super::{Facts, Frame, History, Plan, Reply, Rows, StreamId, Ticket};
 use crate::clock::Millis;
 use crate::domain::{FireKey, Job, Run, State};
-use crate::id::{JobId, RunId};
+use crate::id::{InboxId, JobId, RunId};
 
 /// A turn in the making.
 #[derive(Debug)]
@@ -23,6 +23,10 @@ pub(super) struct Turn {
     jobs_changed: BTreeMap<JobId, JobBefore>,
     /// Jobs that may no longer be needed in memory.
     pub(super) touched: BTreeSet<JobId>,
+    /// Runs whose outcomes in the inbox are known: only these attempts may be judged without their worker's word.
+    pub(super) judgeable: BTreeSet<RunId>,
+    /// Commands of the inbox that were taken.
+    pub(super) commands: BTreeSet<InboxId>,
     /// The calls at hand have had their second load.
     pub(super) second_load: bool,
 }
@@ -63,6 +67,8 @@ impl Turn {
             changed: BTreeMap::new(),
             jobs_changed: BTreeMap::new(),
             touched: BTreeSet::new(),
+            judgeable: BTreeSet::new(),
+            commands: BTreeSet::new(),
             second_load: false,
         }
     }

@@ -84,7 +84,7 @@ impl Shard {
         Knowledge::Lacks
     }
 
-    fn is_current(&self, key: AttemptKey, session: SessionId) -> bool {
+    pub(super) fn is_current(&self, key: AttemptKey, session: SessionId) -> bool {
         self.memory.run(key.run).is_some_and(|Open { run, .. }| {
             run.state == State::Dispatched
                 && run.attempt_key() == Some(key)

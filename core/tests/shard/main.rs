@@ -3,9 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod checks;
+mod inbox;
 mod model;
 mod rows;
 mod sentences;
 mod story;
+mod through_others;
 mod worker;
 mod world;

@@ -10,11 +10,11 @@ use fastjob_core::domain::{
     Retry, Routing, Source, State, Trigger,
 };
 use fastjob_core::id::{Id, RunId};
-use fastjob_core::shard::{Call, Fire, JobPut, When};
+use fastjob_core::shard::{Call, Fire, JobPut, Order, When};
 
-use crate::checks;
 use crate::worker::Worker;
 use crate::world::{Fate, World};
+use crate::{checks, inbox};
 
 const JOBS: [&str; 7] = ["rate", "cron", "at", "delay", "api", "once", "strict"];
 
@@ -22,7 +22,7 @@ const JOBS: [&str; 7] = ["rate", "cron", "at", "delay", "api", "once", "strict"]
 const CHECK_EVERY: u64 = 25;
 
 /// Every row of the state table, by the names of the rows.
-const TABLE: [&str; 28] = [
+const TABLE: [&str; 31] = [
     "- -> scheduled",
     "- -> dispatched",
     "- -> skipped(overlap)",
@@ -46,6 +46,9 @@ const TABLE: [&str; 28] = [
     "report -> Accepted",
     "report -> Duplicate",
     "report -> Late",
+    "command carried out",
+    "command set aside",
+    "report through another server",
     "gap -> CatchUp",
     "gap -> Disabled",
     "outage made up for",
@@ -101,6 +104,7 @@ fn check(world: &World) {
     checks::executions_are_explained(world);
     checks::chains_are_consecutive(world);
     checks::skipped_runs_never_started(world);
+    inbox::stored_outcomes_are_recorded(world);
 }
 
 fn step(world: &mut World, requests: &mut Vec<Fire>) {
@@ -114,8 +118,9 @@ fn step(world: &mut World, requests: &mut Vec<Fire>) {
         }
         60..=67 => reconnect(world),
         68..=70 => break_something(world),
-        71..=76 => edit(world),
-        77..=84 => trigger(world, requests),
+        71..=75 => edit(world),
+        76..=82 => trigger(world, requests),
+        83..=84 => through_others(world, requests),
         85..=89 => cancel_or_retry(world),
         90..=96 => {
             world.pump();
@@ -273,7 +278,33 @@ fn trigger(world: &mut World, requests: &mut Vec<Fire>) {
         requests.push(fire.clone());
         fires.push(fire);
     }
-    world.call(Call::Trigger(fires));
+    if world.below(4) == 0 {
+        for fire in fires {
+            world.put_fire(fire);
+        }
+    } else {
+        world.call(Call::Trigger(fires));
+    }
+}
+
+/// The inbox is read, or a worker is heard of without a stream of its own.
+fn through_others(world: &mut World, requests: &[Fire]) {
+    let worker = world.below(world.workers.len() as u64) as usize;
+    match world.below(7) {
+        0 => {
+            world.put_command(Order::Junk("it holds nothing that can be read".into()));
+        }
+        1 if !requests.is_empty() => {
+            let fire = requests[world.below(requests.len() as u64) as usize].clone();
+            world.put_fire(fire);
+        }
+        2..=3 => world.store_outcome(worker),
+        4 => world.report(worker),
+        _ => {
+            let at_most = 1 + world.below(5) as usize;
+            world.read_inbox(at_most);
+        }
+    }
 }
 
 fn cancel_or_retry(world: &mut World) {
@@ -308,6 +339,9 @@ fn heal(world: &mut World) {
         world.call(Call::JobEnable { name: Name::parse(name).unwrap(), enabled: false });
     }
     world.quiet();
+    while world.read_inbox(usize::MAX).is_some() {
+        world.quiet();
+    }
     check(world);
     let deadline = world.latest.plus(4 * 3_600_000);
     while world.latest < deadline && !world.open_runs().is_empty() {

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use fastjob_core::clock::Millis;
 use fastjob_core::domain::{Attempt, Ended, FailReason, FireKey, Gap, Job, Run, SkipReason, Source, State};
-use fastjob_core::id::{AttemptKey, JobId, RunId};
+use fastjob_core::id::{AttemptKey, InboxId, JobId, RunId};
 use fastjob_core::shard::{DuePage, Facts, History, JobPage, Needs, OpenPage, Rows};
+
+use crate::inbox::Waiting;
 
 /// One revision of a job, as the audit would read it.
 #[derive(Clone, Debug)]
@@ -23,6 +25,8 @@ pub(crate) struct Tables {
     pub(crate) attempts: BTreeMap<(RunId, u32), Attempt>,
     pub(crate) gaps: Vec<Gap>,
     pub(crate) outage_from: Option<Millis>,
+    /// The inbox.
+    pub(crate) commands: BTreeMap<InboxId, Waiting>,
     keys: HashMap<(JobId, FireKey), RunId>,
     /// How often each row of the state table was taken.
     pub(crate) taken: BTreeMap<String, u64>,
@@ -54,13 +58,14 @@ impl Tables {
             self.gaps.push(gap.clone());
             self.take(format!("gap -> {:?}", gap.reason));
         }
+        self.apply_commands(rows);
         if rows.outage_over {
             self.outage_from = None;
             self.take("outage made up for".into());
         }
     }
 
-    fn take(&mut self, row: String) {
+    pub(crate) fn take(&mut self, row: String) {
         *self.taken.entry(row).or_default() += 1;
     }
 
@@ -177,7 +182,13 @@ impl Tables {
         let runs = needs.runs.iter().filter_map(|id| self.runs.get(id)).chain(fired).cloned().collect();
         let histories = needs.histories.iter().filter_map(|name| self.job_named(name));
         let histories = histories.map(|job| self.history(job.id, needs.histories_after)).collect();
-        Facts { jobs, runs, histories, due: needs.due.map(|page| self.due(page)), ..Facts::default() }
+        Facts {
+            jobs,
+            runs,
+            outcomes: self.outcomes_of(&needs.outcomes_of),
+            histories,
+            due: needs.due.map(|page| self.due(page)),
+        }
     }
 
     fn history(&self, job: JobId, after: Millis) -> History {

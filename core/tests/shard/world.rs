@@ -48,6 +48,10 @@ pub(crate) struct World {
     pub(crate) calls: BTreeMap<Ticket, Call>,
     /// What each idempotency key or request made, once that was answered.
     pub(crate) keyed: HashMap<String, RunId>,
+    /// Outcomes that were stored while their attempts were current.
+    pub(crate) stored: BTreeMap<AttemptKey, OutcomeKind>,
+    /// When reports under way were sent.
+    pub(crate) reported_at: BTreeMap<Ticket, Millis>,
     pub(crate) verdicts: BTreeMap<String, u64>,
     epoch: Epoch,
     names: u64,
@@ -73,6 +77,8 @@ impl World {
             replies: BTreeMap::new(),
             calls: BTreeMap::new(),
             keyed: HashMap::new(),
+            stored: BTreeMap::new(),
+            reported_at: BTreeMap::new(),
             verdicts: BTreeMap::new(),
             epoch: Epoch(1),
             names: 0,
@@ -321,10 +327,7 @@ impl World {
     fn act(&mut self, plan: Plan) {
         for (stream, frame) in plan.frames {
             if let Frame::Ack { key, verdict } = &frame {
-                *self.verdicts.entry(format!("report -> {verdict:?}")).or_default() += 1;
-                if *verdict == Verdict::Accepted {
-                    self.note_accepted(*key);
-                }
+                self.judged(*key, *verdict);
             }
             if let Some((_, wire)) = self.wires.get_mut(&stream) {
                 wire.to_worker.push_back(frame);
@@ -333,7 +336,19 @@ impl World {
         for (ticket, reply) in plan.replies {
             let call = self.calls.remove(&ticket).expect("a reply answers a call under way");
             self.check_reply(&call, &reply);
+            match (&call, &reply) {
+                (Call::Inbox(commands), reply) => self.taken(commands, reply),
+                (Call::Report(report), Reply::Reported(verdicts)) => self.reported(ticket, report, verdicts),
+                _ => {}
+            }
             self.replies.insert(ticket, reply);
+        }
+    }
+
+    pub(crate) fn judged(&mut self, key: AttemptKey, verdict: Verdict) {
+        *self.verdicts.entry(format!("report -> {verdict:?}")).or_default() += 1;
+        if verdict == Verdict::Accepted {
+            self.note_accepted(key);
         }
     }
 

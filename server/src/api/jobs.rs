@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, HashSet};
 use fastjob_core::clock::Millis;
 use fastjob_core::domain::{Job, Name, Refusal, RefusalKind, Trigger};
 use fastjob_core::id::{RunId, ShardKey};
-use fastjob_core::protocol::{field, job};
+use fastjob_core::protocol::v1::forward_reply::Reply;
+use fastjob_core::protocol::{field, job, v1};
 use fastjob_core::schedule::Schedule;
-use fastjob_core::shard::{Call, JobPut, JobPutDone, Reply};
+use fastjob_core::shard::{Call, JobPut};
 
 use super::auth::Authorized;
-use super::{Api, MAX_PAGE, fitting, not_found, runs, shard_of, store_failed, wrong_reply};
+use super::{Api, MAX_PAGE, fitting, not_found, runs, store_failed, wrong_reply};
 use crate::store::{LedgerEntry, LedgerFilter};
 
 /// A page of a ledger and where the next one begins.
@@ -29,7 +30,11 @@ impl Api {
     ///
     /// # Errors
     /// `Invalid` for more than [`job::MAX_PUT`], one name twice, or a job that would never fire; the owner's refusals.
-    pub async fn job_put(&self, by: &Authorized, puts: Vec<JobPut>) -> Result<Vec<JobPutDone>, Refusal> {
+    pub async fn job_put(
+        &self,
+        by: &Authorized,
+        puts: Vec<JobPut>,
+    ) -> Result<Vec<v1::JobPutResult>, Refusal> {
         field::items("jobs", puts.len(), 0..=job::MAX_PUT)?;
         let mut names = HashSet::with_capacity(puts.len());
         for (at, put) in puts.iter().enumerate() {
@@ -42,15 +47,15 @@ impl Api {
         }
         let mut by_shard: BTreeMap<ShardKey, (Vec<usize>, Vec<JobPut>)> = BTreeMap::new();
         for (at, put) in puts.into_iter().enumerate() {
-            let (places, puts) = by_shard.entry(shard_of(by.app(), &put.name)).or_default();
+            let (places, puts) = by_shard.entry(by.app().shard_of(put.name.as_str())).or_default();
             places.push(at);
             puts.push(put);
         }
         let mut done = Vec::new();
         for (shard, (places, puts)) in by_shard {
-            let reply = self.call(shard, Call::JobPut(puts)).await;
+            let reply = self.call(by.app(), shard, Call::JobPut(puts)).await;
             match reply.map_err(|refusal| at_its_place(refusal, &places))? {
-                Reply::Put(results) => done.extend(places.into_iter().zip(results)),
+                Reply::JobPut(reply) => done.extend(places.into_iter().zip(reply.results)),
                 other => return Err(wrong_reply(&other)),
             }
         }
@@ -88,27 +93,27 @@ impl Api {
     }
 
     /// Lets a job make ticks again.
-    pub async fn job_enable(&self, by: &Authorized, name: Name) -> Result<Job, Refusal> {
+    pub async fn job_enable(&self, by: &Authorized, name: Name) -> Result<v1::Job, Refusal> {
         self.job_switch(by, Call::JobEnable { name: name.clone(), enabled: true }, &name).await
     }
 
     /// Stops a job's ticks.
-    pub async fn job_disable(&self, by: &Authorized, name: Name) -> Result<Job, Refusal> {
+    pub async fn job_disable(&self, by: &Authorized, name: Name) -> Result<v1::Job, Refusal> {
         self.job_switch(by, Call::JobEnable { name: name.clone(), enabled: false }, &name).await
     }
 
-    async fn job_switch(&self, by: &Authorized, call: Call, name: &Name) -> Result<Job, Refusal> {
-        match self.call(shard_of(by.app(), name), call).await? {
-            Reply::Job(job) => Ok(*job),
+    async fn job_switch(&self, by: &Authorized, call: Call, name: &Name) -> Result<v1::Job, Refusal> {
+        match self.call(by.app(), by.app().shard_of(name.as_str()), call).await? {
+            Reply::Job(job) => Ok(job),
             other => Err(wrong_reply(&other)),
         }
     }
 
     /// Deletes a job; its history stays.
     pub async fn job_delete(&self, by: &Authorized, name: Name) -> Result<(), Refusal> {
-        let shard = shard_of(by.app(), &name);
-        match self.call(shard, Call::JobDelete { name }).await? {
-            Reply::Deleted => Ok(()),
+        let shard = by.app().shard_of(name.as_str());
+        match self.call(by.app(), shard, Call::JobDelete { name }).await? {
+            Reply::JobDelete(_) => Ok(()),
             other => Err(wrong_reply(&other)),
         }
     }
@@ -190,6 +195,6 @@ fn place(entry: &LedgerEntry) -> (Millis, RunId) {
     }
 }
 
-fn job_not_found(name: &Name) -> Refusal {
+pub(super) fn job_not_found(name: &Name) -> Refusal {
     not_found("job_not_found", format!("there is no job {name:?}")).remedy("see the list of jobs")
 }

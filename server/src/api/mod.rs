@@ -4,26 +4,34 @@
 pub mod apps;
 pub mod auth;
 pub mod jobs;
+mod owners;
+mod owners_read;
+mod report;
+mod room;
 pub mod runs;
 pub mod servers;
 pub mod tokens;
+mod triggers;
 pub mod workers;
 
 use std::sync::Arc;
 
 use fastjob_core::clock::{Clock, Millis};
-use fastjob_core::domain::{Name, Refusal, RefusalKind};
+use fastjob_core::domain::{Refusal, RefusalKind};
 use fastjob_core::id::{Chance, ServerId, ShardKey};
-use fastjob_core::shard::{Call, Reply};
-use sha2::{Digest, Sha256};
+use fastjob_core::protocol::v1;
 use tokio::sync::Notify;
 
 use crate::cluster::directory::Directory;
-use crate::owner::door::{Door, Doors};
+use crate::cluster::peers::Peers;
+use crate::owner::door::Doors;
 use crate::owner::waiters::Waiters;
 use crate::store::{App, ErrorKind, Store, StoreError};
 
+pub use room::Room;
+
 use auth::Auth;
+use owners_read::OwnersRead;
 
 /// The most items of a page.
 pub const MAX_PAGE: u32 = 500;
@@ -33,7 +41,7 @@ pub const MAX_PAGE_BYTES: usize = 3 * 1024 * 1024;
 
 /// All that clients may do. Clones are the same.
 #[derive(Clone)]
-pub struct Api(Arc<Parts>);
+pub struct Api(Arc<Inner>);
 
 /// What the API is made of.
 pub struct Parts {
@@ -53,12 +61,29 @@ pub struct Parts {
     pub server: ServerId,
     /// Woken when there may be a new shard to claim.
     pub shards_changed: Arc<Notify>,
+    /// The way to the other servers.
+    pub peers: Peers,
+    /// Woken when there is something in the inbox.
+    pub inbox: Arc<Notify>,
+}
+
+struct Inner {
+    parts: Parts,
+    owners_read: OwnersRead,
+}
+
+impl std::ops::Deref for Inner {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
 }
 
 impl Api {
     /// The API of these parts.
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+        Self(Arc::new(Inner { parts, owners_read: OwnersRead::default() }))
     }
 
     /// Who may do what.
@@ -86,21 +111,23 @@ impl Api {
         &self.0.doors
     }
 
+    /// The way to the other servers.
+    pub fn peers(&self) -> &Peers {
+        &self.0.peers
+    }
+
+    /// Another server says that there is something to look at.
+    pub fn nudged(&self, kind: v1::NudgeKind) {
+        match kind {
+            v1::NudgeKind::Inbox => self.0.inbox.notify_one(),
+            v1::NudgeKind::Owners => self.0.shards_changed.notify_one(),
+            v1::NudgeKind::Unspecified => {}
+        }
+    }
+
     /// Where the other shards are.
     pub fn directory(&self) -> &Directory {
         &self.0.directory
-    }
-
-    fn door(&self, shard: ShardKey) -> Result<Door, Refusal> {
-        if let Some(door) = self.0.doors.get(shard) {
-            return Ok(door);
-        }
-        match self.elsewhere(shard) {
-            Some(address) => Err(unavailable("not_owner", "another server owns the app's shard")
-                .remedy(format!("call the server at {address}"))),
-            None => Err(unavailable("no_owner", "no server owns the app's shard at the moment")
-                .remedy("repeat the call in a moment; `server list` shows which servers are up")),
-        }
     }
 
     /// Where the shard's owner listens, unless that is here: then it is just coming or going.
@@ -108,18 +135,6 @@ impl Api {
         let address = self.0.directory.owner(shard)?.address?;
         (self.0.directory.servers().first() != Some(&address)).then_some(address)
     }
-
-    async fn call(&self, shard: ShardKey, call: Call) -> Result<Reply, Refusal> {
-        self.door(shard)?.call(call).await
-    }
-}
-
-/// The shard of a job: by the hash of its name, so that every server finds it without asking.
-fn shard_of(app: &App, job: &Name) -> ShardKey {
-    let digest = Sha256::digest(job.as_str());
-    let head = u64::from_be_bytes(digest[..8].try_into().expect("8 of 32 bytes"));
-    let shard = head % u64::from(app.shards.max(1));
-    ShardKey { app: app.id, shard: u16::try_from(shard).expect("less than the number of shards") }
 }
 
 fn shards(app: &App) -> impl Iterator<Item = ShardKey> + use<> {
@@ -166,7 +181,7 @@ fn store_failed(error: StoreError) -> Refusal {
 }
 
 /// An owner's reply of a kind that its call cannot have.
-fn wrong_reply(reply: &Reply) -> Refusal {
+fn wrong_reply(reply: &impl std::fmt::Debug) -> Refusal {
     tracing::error!(?reply, "the owner's reply does not fit the call");
     Refusal::new(RefusalKind::Internal, "wrong_reply", "the owner's reply does not fit the call")
 }

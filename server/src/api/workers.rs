@@ -1,21 +1,26 @@
 //! Workers: as their owners see them.
 
 use fastjob_core::domain::Refusal;
-use fastjob_core::shard::{Call, Reply, WorkerState};
+use fastjob_core::protocol::v1;
+use fastjob_core::protocol::v1::forward_reply::Reply;
+use fastjob_core::shard::Call;
+use futures_util::future::try_join_all;
 
 use super::auth::Authorized;
 use super::{Api, shards, wrong_reply};
 
 impl Api {
     /// The workers of an app, by shard.
-    pub async fn worker_list(&self, by: &Authorized) -> Result<Vec<(u16, WorkerState)>, Refusal> {
-        let mut workers = Vec::new();
-        for shard in shards(by.app()) {
-            match self.call(shard, Call::Workers).await? {
-                Reply::Workers(seen) => workers.extend(seen.into_iter().map(|worker| (shard.shard, worker))),
-                other => return Err(wrong_reply(&other)),
+    ///
+    /// # Errors
+    /// `Unavailable` if the owner of a shard cannot be reached.
+    pub async fn worker_list(&self, by: &Authorized) -> Result<Vec<v1::WorkerState>, Refusal> {
+        let of_shard = |shard| async move {
+            match self.call(by.app(), shard, Call::Workers).await? {
+                Reply::Workers(reply) => Ok(reply.workers),
+                other => Err(wrong_reply(&other)),
             }
-        }
-        Ok(workers)
+        };
+        Ok(try_join_all(shards(by.app()).map(of_shard)).await?.concat())
     }
 }

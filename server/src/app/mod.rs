@@ -15,13 +15,16 @@ use fastjob_core::clock::{Clock, Millis, SystemClock};
 use fastjob_core::domain::Name;
 use fastjob_core::id::{Chance, ServerId};
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::auth::{Auth, Secret};
 use crate::api::{self, Api};
 use crate::cluster::directory::Directory;
+use crate::cluster::inbox::{InboxParts, InboxReader};
+use crate::cluster::key::ClusterKey;
 use crate::cluster::lease::{self, Lease, Pulse, Renewing};
+use crate::cluster::peers::Peers;
 use crate::cluster::{self, Cluster, OwnerTerms};
 use crate::config::Config;
 use crate::http::{self, HttpState, Readiness};
@@ -67,12 +70,15 @@ pub enum Mode {
 
 /// How often the tokens are read again though no change is known.
 const REFRESH_TOKENS: Duration = Duration::from_secs(60);
+/// Addresses of servers that wait for a nudge; what finds no room is found by the next renewal.
+const NUDGES: usize = 64;
 /// How long a server may take to renew its lease for the first time.
 const FIRST_RENEWAL: Duration = Duration::from_secs(10);
 
 /// Runs a server until `start.shutdown` is cancelled. Errors: whatever kept it from starting, or ended it.
 pub async fn run(config: Config, start: Start) -> anyhow::Result<()> {
     let metrics = metrics::start()?;
+    let key = config.cluster.key_file.as_deref().map(ClusterKey::read).transpose()?;
     let rpc = listen(config.rpc.address, "rpc.address").await?;
     let http = listen(config.http.address, "http.address").await?;
     let rpc_address = config.rpc.advertise.clone().unwrap_or(rpc.local_addr()?.to_string());
@@ -98,7 +104,17 @@ pub async fn run(config: Config, start: Start) -> anyhow::Result<()> {
 
     let (committer, committing) = Committer::new(store.clone(), server, time.clone());
     let (doors, directory, waiters) = (Doors::default(), Directory::default(), Waiters::default());
-    let shards_changed = Arc::new(Notify::new());
+    let (shards_changed, inbox) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let peers = Peers::new(key, clock.clone());
+    let (nudges, nudged) = mpsc::channel(NUDGES);
+    let reader = InboxReader::new(InboxParts {
+        server,
+        store: store.clone(),
+        doors: doors.clone(),
+        trust: trust.clone(),
+        time: time.clone(),
+        nudge: inbox.clone(),
+    });
     let shared = Shared {
         store: store.clone(),
         committer,
@@ -119,7 +135,7 @@ pub async fn run(config: Config, start: Start) -> anyhow::Result<()> {
         directory: directory.clone(),
         pulse: pulse.clone(),
         nudge: shards_changed.clone(),
-        nudges: None,
+        nudges: Some(nudges),
     });
     cluster.step().await;
 
@@ -132,6 +148,8 @@ pub async fn run(config: Config, start: Start) -> anyhow::Result<()> {
         clock,
         server,
         shards_changed,
+        peers: peers.clone(),
+        inbox,
     };
     let api = Api::new(parts);
     let pace = Pace::of_lease(config.cluster.lease_ms, config.defaults.worker_lost_after_ms);
@@ -145,6 +163,14 @@ pub async fn run(config: Config, start: Start) -> anyhow::Result<()> {
         Part::start("tokens", |stop| refresh_tokens(auth, pulse, stop)),
         Part::start("http", |stop| http::serve(http, http_state, stop)),
         Part::start("rpc", |stop| async move { Ok(rpc::serve(rpc, api, pace, stop).await?) }),
+        Part::start("nudges", |stop| async move {
+            peers.pass_on(nudged, stop).await;
+            Ok(())
+        }),
+        Part::start("inbox", |stop| async move {
+            reader.run(stop).await;
+            Ok(())
+        }),
         // Stops before the doors close, so that workers hear on their streams where their shards went.
         Part::start("owners", |stop| cluster.run(stop)),
         Part::start("readiness", |stop| readiness::follow(trust, ready, stop)),

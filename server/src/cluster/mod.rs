@@ -3,9 +3,13 @@
 //! sooner.
 
 mod claims;
+pub mod command;
 pub mod directory;
 mod hand_over;
+pub mod inbox;
+pub mod key;
 pub mod lease;
+pub mod peers;
 mod view;
 
 use std::collections::HashMap;

@@ -25,6 +25,16 @@ impl Owner {
             self.reply(ticket, reply);
         }
         self.shared.waiters.ended(&plan.ended);
+        self.count_commands(rows);
+    }
+
+    fn count_commands(&self, rows: &Rows) {
+        self.metrics.commands(rows.inbox_done.len(), rows.inbox_failed.len());
+        if let Some(first) = rows.inbox_failed.first() {
+            let (id, reason) = (first.id, &*first.reason);
+            let rows = rows.inbox_failed.len();
+            tracing::warn!(shard = %self.settings.shard, rows, first = %id, reason, "commands of the inbox set aside");
+        }
     }
 
     fn count(&mut self, plan: &Plan, rows: &Rows) {

@@ -4,14 +4,14 @@ use fastjob_core::clock::Millis;
 use fastjob_core::domain::{Refusal, RefusalKind};
 use fastjob_core::id::RunId;
 use fastjob_core::protocol::v1::client_server::Client;
-use fastjob_core::protocol::{field, job, run, session, v1};
+use fastjob_core::protocol::{field, job, run, v1};
 use fastjob_core::shard::Load;
 use tonic::{Request, Response, Status};
 
 use super::{answer, caller, of_app, refused};
 use crate::api::apps::AppSeen;
 use crate::api::runs::{RunBy, RunSeen};
-use crate::api::{Api, MAX_PAGE_BYTES};
+use crate::api::{Api, Room};
 use crate::cluster::directory::Owner;
 use crate::store::{LedgerEntry, LedgerFilter, RunFilter, Server};
 
@@ -41,8 +41,7 @@ impl Client for ClientDoor {
         }
         let done = self.api.job_put(&by, puts).await.map_err(refused)?;
         let mut room = Room::of_reply();
-        let shown = |done| room.put(job::put_done(done, &by.app().name));
-        let results = done.iter().map(shown).collect();
+        let results = done.into_iter().map(|result| room.put(result)).collect();
         answer(v1::JobPutReply { results })
     }
 
@@ -64,15 +63,13 @@ impl Client for ClientDoor {
     async fn job_enable(&self, request: Request<v1::JobSetEnabledRequest>) -> Answer<v1::Job> {
         let (by, message) = of_app(&self.api, request, |message| &message.app).await?;
         let name = field::name("name", &message.name).map_err(refused)?;
-        let changed = self.api.job_enable(&by, name).await.map_err(refused)?;
-        answer(job::job(&changed, &by.app().name))
+        answer(self.api.job_enable(&by, name).await.map_err(refused)?)
     }
 
     async fn job_disable(&self, request: Request<v1::JobSetEnabledRequest>) -> Answer<v1::Job> {
         let (by, message) = of_app(&self.api, request, |message| &message.app).await?;
         let name = field::name("name", &message.name).map_err(refused)?;
-        let changed = self.api.job_disable(&by, name).await.map_err(refused)?;
-        answer(job::job(&changed, &by.app().name))
+        answer(self.api.job_disable(&by, name).await.map_err(refused)?)
     }
 
     async fn job_delete(&self, request: Request<v1::JobDeleteRequest>) -> Answer<v1::JobDeleteReply> {
@@ -117,8 +114,7 @@ impl Client for ClientDoor {
         let fires = message.triggers.into_iter().enumerate().map(read).collect();
         let results = self.api.trigger(&by, fires).await.map_err(refused)?;
         let mut room = Room::of_reply();
-        let shown = |result| room.triggered(run::triggered(result, &by.app().name));
-        let results = results.iter().map(shown).collect();
+        let results = results.into_iter().map(|result| room.triggered(result)).collect();
         answer(v1::TriggerReply { results })
     }
 
@@ -154,24 +150,22 @@ impl Client for ClientDoor {
 
     async fn run_wait(&self, request: Request<v1::RunWaitRequest>) -> Answer<v1::Run> {
         let (by, message) = of_app(&self.api, request, |message| &message.app).await?;
-        let id = field::id("id", &message.id).map_err(refused)?;
-        let found = self.api.run_wait(&by, id, message.timeout_ms).await.map_err(refused)?;
+        let which = waited(&message).map_err(refused)?;
+        let found = self.api.run_wait(&by, which, message.timeout_ms).await.map_err(refused)?;
         answer(run::run(&found, &by.app().name))
     }
 
     async fn run_cancel(&self, request: Request<v1::RunCancelRequest>) -> Answer<v1::Run> {
         let (by, message) = of_app(&self.api, request, |message| &message.app).await?;
         let id = field::id("id", &message.id).map_err(refused)?;
-        let found = self.api.run_cancel(&by, id).await.map_err(refused)?;
-        answer(run::run(&found, &by.app().name))
+        answer(self.api.run_cancel(&by, id).await.map_err(refused)?)
     }
 
     async fn run_retry(&self, request: Request<v1::RunRetryRequest>) -> Answer<v1::Run> {
         let (by, message) = of_app(&self.api, request, |message| &message.app).await?;
         let id = field::id("id", &message.id).map_err(refused)?;
         let repeat = field::id("request_id", &message.request_id).map_err(refused)?;
-        let made = self.api.run_retry(&by, id, repeat).await.map_err(refused)?;
-        answer(run::run(&made, &by.app().name))
+        answer(self.api.run_retry(&by, id, repeat).await.map_err(refused)?)
     }
 
     async fn app_list(&self, request: Request<v1::AppListRequest>) -> Answer<v1::AppListReply> {
@@ -182,7 +176,6 @@ impl Client for ClientDoor {
     async fn worker_list(&self, request: Request<v1::WorkerListRequest>) -> Answer<v1::WorkerListReply> {
         let (by, _) = of_app(&self.api, request, |message| &message.app).await?;
         let workers = self.api.worker_list(&by).await.map_err(refused)?;
-        let workers = workers.iter().map(|(shard, worker)| session::worker(worker, *shard)).collect();
         answer(v1::WorkerListReply { workers })
     }
 
@@ -192,44 +185,6 @@ impl Client for ClientDoor {
         let now = self.api.now();
         let servers = servers.into_iter().map(|each| server(each, now)).collect();
         answer(v1::ServerListReply { servers })
-    }
-}
-
-/// What a reply may still hold of payloads, which its caller knows or can ask for one by one.
-struct Room(usize);
-
-impl Room {
-    fn of_reply() -> Self {
-        Self(MAX_PAGE_BYTES)
-    }
-
-    fn put(&mut self, mut result: v1::JobPutResult) -> v1::JobPutResult {
-        if let Some(spec) = result.job.as_mut().and_then(|job| job.spec.as_mut()) {
-            self.keep(&mut spec.params);
-        }
-        result
-    }
-
-    fn triggered(&mut self, mut result: v1::TriggerResult) -> v1::TriggerResult {
-        if let Some(v1::trigger_result::Result::Run(run)) = &mut result.result {
-            self.keep(&mut run.params);
-            self.keep(&mut run.result);
-            self.keep(&mut run.error);
-        }
-        result
-    }
-
-    /// The errors of the newest attempts say most.
-    fn attempts(&mut self, oldest_first: &mut [v1::Attempt]) {
-        oldest_first.iter_mut().rev().for_each(|attempt| self.keep(&mut attempt.error));
-    }
-
-    fn keep(&mut self, part: &mut Option<impl prost::Message>) {
-        let bytes = part.as_ref().map_or(0, prost::Message::encoded_len);
-        match self.0.checked_sub(bytes) {
-            Some(left) => self.0 = left,
-            None => *part = None,
-        }
     }
 }
 
@@ -285,9 +240,22 @@ fn run_by(by: Option<v1::run_get_request::By>) -> Result<RunBy, Refusal> {
             job: field::name("key.job", &key.job)?,
             key: field::shared_text("key.idempotency_key", &key.idempotency_key, run::MAX_KEY_CHARS)?,
         }),
+        Some(v1::run_get_request::By::Request(given)) => Ok(RunBy::Request {
+            job: field::name("request.job", &given.job)?,
+            request: field::id("request.request_id", &given.request_id)?,
+        }),
         None => Err(Refusal::new(RefusalKind::Invalid, "run_missing", "the call names no run")
             .remedy("give its id, or its job and idempotency key")),
     }
+}
+
+fn waited(message: &v1::RunWaitRequest) -> Result<RunBy, Refusal> {
+    let by = match (&message.request, &message.key) {
+        (Some(request), _) => v1::run_get_request::By::Request(request.clone()),
+        (None, Some(key)) => v1::run_get_request::By::Key(key.clone()),
+        (None, None) => v1::run_get_request::By::Id(message.id.clone()),
+    };
+    run_by(Some(by))
 }
 
 fn page(bytes: &[u8]) -> Result<Option<(Millis, RunId)>, Refusal> {

@@ -7,6 +7,7 @@ mod client;
 mod contact;
 mod end;
 mod link;
+mod peer;
 mod session;
 mod worker;
 
@@ -16,6 +17,7 @@ use fastjob_core::domain::Refusal;
 use fastjob_core::protocol::refusal;
 use fastjob_core::protocol::v1::admin_server::AdminServer;
 use fastjob_core::protocol::v1::client_server::ClientServer;
+use fastjob_core::protocol::v1::peer_server::PeerServer;
 use fastjob_core::protocol::v1::worker_server::WorkerServer;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +27,7 @@ use tonic::{Request, Response, Status};
 
 use crate::api::Api;
 use crate::api::auth::{Admin, Authorized, Caller};
+use crate::cluster::peers;
 
 /// The largest message either way.
 pub const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
@@ -85,6 +88,10 @@ pub async fn serve(
         .add_service(
             ClientServer::new(client::ClientDoor::new(api.clone()))
                 .max_decoding_message_size(MAX_MESSAGE_BYTES),
+        )
+        .add_service(
+            PeerServer::new(peer::PeerDoor::new(api.clone()))
+                .max_decoding_message_size(peers::MAX_MESSAGE_BYTES),
         )
         .add_service(
             AdminServer::new(admin::AdminDoor::new(api)).max_decoding_message_size(MAX_MESSAGE_BYTES),

@@ -47,6 +47,11 @@ impl Worker for WorkerDoor {
         answer(v1::LocateReply { shards, servers: self.api.servers_up(&by) })
     }
 
+    async fn report(&self, request: Request<v1::ReportRequest>) -> Result<Response<v1::ReportReply>, Status> {
+        let (by, message) = of_app(&self.api, request, |message| &message.app).await?;
+        answer(self.api.report(&by, message).await.map_err(refused)?)
+    }
+
     type SessionStream = ReceiverStream<Result<v1::ServerFrame, Status>>;
 
     async fn session(

@@ -7,6 +7,8 @@ use fastjob_core::domain::{Attempt, FireKey, Gap, Job, Name, Run};
 use fastjob_core::id::{AppId, Epoch, InboxId, JobId, RunId, ServerId, ShardKey, TokenId};
 use fastjob_core::shard::{Facts, Needs, OpenPage, Rows};
 
+use sha2::{Digest, Sha256};
+
 use super::error::StoreError;
 
 /// Apps and their tokens.
@@ -143,6 +145,16 @@ pub struct App {
     pub shards: u16,
     /// When it was created.
     pub created_at: Millis,
+}
+
+impl App {
+    /// The shard of a job: by the hash of its name, so that every server finds it without asking.
+    pub fn shard_of(&self, job: &str) -> ShardKey {
+        let digest = Sha256::digest(job);
+        let head = u64::from_be_bytes(digest[..8].try_into().expect("8 of 32 bytes"));
+        let shard = head % u64::from(self.shards.max(1));
+        ShardKey { app: self.id, shard: u16::try_from(shard).expect("less than the number of shards") }
+    }
 }
 
 /// A token to write: its hash alone.
@@ -371,7 +383,7 @@ pub struct InboxRow {
     pub id: InboxId,
     /// Of which app; as it was written, which may be no name at all.
     pub app: String,
-    /// `trigger`: fire `name` with `params`; `call`: a `TriggerRequest` in `body`; `outcome`: an `Outcome` in `body`.
+    /// `trigger`: fire `name` with `params`; `call`: a `TriggerSpec` in `body`; `outcome`: an `Outcome` in `body`.
     pub kind: String,
     /// Of which job; as it was written.
     pub name: String,

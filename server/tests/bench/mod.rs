@@ -15,6 +15,7 @@ use fastjob_core::shard::Message;
 use fastjob_server::api::auth::{Auth, Secret};
 use fastjob_server::api::{Api, Parts};
 use fastjob_server::cluster::directory::{Directory, Owner};
+use fastjob_server::cluster::peers::Peers;
 use fastjob_server::owner::door::{Door, Doors, Knock};
 use fastjob_server::owner::waiters::Waiters;
 use fastjob_server::rpc::{self, Pace};
@@ -75,6 +76,8 @@ impl Bench {
             clock,
             server: ServerId::from_bytes([9; 16]),
             shards_changed: Arc::new(Notify::new()),
+            peers: Peers::new(None, Arc::new(SystemClock)),
+            inbox: Arc::new(Notify::new()),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");

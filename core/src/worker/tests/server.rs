@@ -163,6 +163,10 @@ impl Worker for Service {
         Ok(Response::new(v1::LocateReply { shards, servers: vec![self.address.clone()] }))
     }
 
+    async fn report(&self, _: Request<v1::ReportRequest>) -> Result<Response<v1::ReportReply>, Status> {
+        Err(Status::unimplemented("nobody reports here"))
+    }
+
     type SessionStream = ReceiverStream<Result<v1::ServerFrame, Status>>;
 
     async fn session(
