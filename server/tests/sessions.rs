@@ -13,7 +13,7 @@ use v1::server_message::Message as ServerWord;
 use v1::worker_message::Message as WorkerWord;
 
 fn welcome() -> Frame {
-    Frame::Welcome { epoch: Epoch(7), lost_after_ms: 30_000, adopted: vec![], drop: vec![] }
+    Frame::Welcome { epoch: Epoch(7), ordinal: 1, lost_after_ms: 30_000, adopted: vec![], drop: vec![] }
 }
 
 fn ack(attempt: u32) -> Frame {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::call::Again;
 use super::job::millis;
+use super::route::Way;
 use super::view::Run;
 use super::{Client, Error};
 use crate::clock::{Clock, SystemClock};
@@ -58,7 +59,8 @@ impl Client {
             limit: filter.limit,
             before: filter.before.map(bytes).unwrap_or_default(),
         };
-        let reply = self.ask(Again::Safe, request, async |mut c, r| c.run_list(r).await).await?;
+        let reply =
+            self.ask(Again::Safe, Way::Owner(None), request, async |mut c, r| c.run_list(r).await).await?;
         reply.runs.into_iter().map(Run::try_from).collect()
     }
 
@@ -77,7 +79,9 @@ impl Client {
                 timeout_ms: millis(wait),
                 ..Default::default()
             };
-            let run = self.ask_for(Again::Safe, wait, request, async |mut c, r| c.run_wait(r).await).await?;
+            let run = self
+                .ask_for(Again::Safe, Way::Owner(None), wait, request, async |mut c, r| c.run_wait(r).await)
+                .await?;
             let run = Run::try_from(run)?;
             if run.state.is_ended() || until.is_some_and(|until| SystemClock.elapsed() >= until) {
                 return Ok(run);
@@ -91,7 +95,9 @@ impl Client {
     /// [`super::ErrorKind::NotFound`].
     pub async fn run_cancel(&self, id: RunId) -> Result<Run, Error> {
         let request = v1::RunCancelRequest { app: self.app().to_owned(), id: bytes(id) };
-        self.ask(Again::Safe, request, async |mut c, r| c.run_cancel(r).await).await?.try_into()
+        self.ask(Again::Safe, Way::Owner(None), request, async |mut c, r| c.run_cancel(r).await)
+            .await?
+            .try_into()
     }
 
     /// Makes a new run of a finished one.
@@ -101,12 +107,16 @@ impl Client {
     pub async fn run_retry(&self, id: RunId) -> Result<Run, Error> {
         let request =
             v1::RunRetryRequest { app: self.app().to_owned(), id: bytes(id), request_id: self.request_id() };
-        self.ask(Again::Safe, request, async |mut c, r| c.run_retry(r).await).await?.try_into()
+        self.ask(Again::Safe, Way::Owner(None), request, async |mut c, r| c.run_retry(r).await)
+            .await?
+            .try_into()
     }
 
     async fn run_get_by(&self, by: v1::run_get_request::By) -> Result<Run, Error> {
         let request = v1::RunGetRequest { app: self.app().to_owned(), by: Some(by) };
-        self.ask(Again::Safe, request, async |mut c, r| c.run_get(r).await).await?.try_into()
+        self.ask(Again::Safe, Way::Owner(None), request, async |mut c, r| c.run_get(r).await)
+            .await?
+            .try_into()
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::call::Again;
 use super::job::millis;
+use super::route::Way;
 use super::view::{self, Fired};
 use super::{Client, Error, ErrorKind, Overlap};
 use crate::clock::Millis;
@@ -134,8 +135,10 @@ impl Client {
             }
         }
         let sent = triggers.len();
+        let first = triggers.first().map(|trigger| trigger.job.clone());
         let request = v1::TriggerRequest { app: self.app().to_owned(), triggers };
-        let results = self.ask(Again::Safe, request, async |mut c, r| c.trigger(r).await).await?.results;
+        let way = Way::Owner(first.as_deref());
+        let results = self.ask(Again::Safe, way, request, async |mut c, r| c.trigger(r).await).await?.results;
         if results.len() != sent {
             let message = format!("the server answered {} results for {sent} triggers", results.len());
             return Err(Error::new(ErrorKind::Internal, "internal", message));

@@ -27,6 +27,8 @@ pub enum Frame {
     Welcome {
         /// Of this owner.
         epoch: Epoch,
+        /// Of the Hello.
+        ordinal: u64,
         /// How long it may be away before its attempts are lost.
         lost_after_ms: i64,
         /// Of the attempts it named: these go on.

@@ -143,6 +143,7 @@ pub async fn run(config: Config, start: Start) -> anyhow::Result<()> {
         store: store.clone(),
         doors,
         directory,
+        trust: trust.clone(),
         waiters,
         auth: auth.clone(),
         clock,

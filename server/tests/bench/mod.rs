@@ -20,6 +20,8 @@ use fastjob_server::owner::door::{Door, Doors, Knock};
 use fastjob_server::owner::waiters::Waiters;
 use fastjob_server::rpc::{self, Pace};
 use fastjob_server::store::{App, NewApp, NewToken, Store, StoreOptions};
+use fastjob_server::trust::Trust;
+use fastjob_server::trust::time::DatabaseTime;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
@@ -33,6 +35,9 @@ use v1::worker_message::Message as WorkerWord;
 /// Longer than anything that is waited for here; a test that reaches it has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// A lease that outlasts every test.
+const LONG: Duration = Duration::from_secs(3_600);
+
 /// A pace at which nothing times out.
 pub const CALM: Pace = Pace { ping_ms: 20, silence_ms: 60_000, lost_after_ms: 60_000 };
 
@@ -42,6 +47,7 @@ pub struct Bench {
     pub store: Store,
     pub doors: Doors,
     pub directory: Directory,
+    pub trust: Trust,
     pub waiters: Waiters,
     pub app: App,
     /// Of the app.
@@ -67,10 +73,13 @@ impl Bench {
         let app = store.app_create(&app).await.expect("the store works").expect("the name is free");
         auth.refresh().await.expect("the store works");
         let (doors, directory, waiters) = (Doors::default(), Directory::default(), Waiters::default());
+        let trust = Trust::new(DatabaseTime::new(Arc::clone(&clock)));
+        trust.extend(clock.elapsed(), LONG);
         let api = Api::new(Parts {
             store: store.clone(),
             doors: doors.clone(),
             directory: directory.clone(),
+            trust: trust.clone(),
             waiters: waiters.clone(),
             auth,
             clock,
@@ -88,7 +97,21 @@ impl Bench {
         let channel = Channel::from_shared(format!("http://{address}")).expect("an address");
         let channel = channel.connect().await.expect("the server listens");
         let (token, admin) = (token.reveal(), admin.reveal());
-        Self { api, store, doors, directory, waiters, app, token, admin, stop, channel, server, _data: data }
+        Self {
+            api,
+            store,
+            doors,
+            directory,
+            trust,
+            waiters,
+            app,
+            token,
+            admin,
+            stop,
+            channel,
+            server,
+            _data: data,
+        }
     }
 
     pub fn shard(&self) -> ShardKey {

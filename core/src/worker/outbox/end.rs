@@ -112,31 +112,6 @@ impl Outbox {
         }
     }
 
-    /// Gives up what is held for shards whose owner was not heard for too long; answers when the next one would be.
-    fn lose_shards(&mut self, now: Duration, events: &mut Vec<Event>) -> Option<Duration> {
-        let mut next: Option<Duration> = None;
-        let mut lost = Vec::new();
-        for (&number, shard) in &mut self.shards {
-            if shard.held == 0 || shard.lost || shard.lost_after.is_zero() {
-                continue;
-            }
-            let due = shard.heard.saturating_add(shard.lost_after);
-            if due <= now {
-                shard.lost = true;
-                lost.push(number);
-            } else {
-                next = Some(next.map_or(due, |next| next.min(due)));
-            }
-        }
-        if !lost.is_empty() {
-            let keys: Vec<_> = self.held.keys().filter(|key| lost.contains(&key.shard)).copied().collect();
-            for key in keys {
-                self.disown(&key, CancelReason::Lost, now, events);
-            }
-        }
-        next
-    }
-
     fn set_deadline(&mut self, key: &AttemptKey, due: Duration) {
         let Some(held) = self.held.get_mut(key) else { return };
         if let Some(before) = held.deadline.replace(due) {

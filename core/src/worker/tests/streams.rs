@@ -248,7 +248,7 @@ async fn a_server_that_moved_keeps_the_stream_until_its_outcomes_are_acknowledge
     let key = taken(&taker).await;
     taker.complete(&key, done());
     let outcome = stream.outcome().await;
-    stream.say(Say::Moved(v1::Moved { to: String::new(), retry_after_ms: 10 })).await;
+    stream.say(Say::Moved(v1::Moved { retry_after_ms: 10, ..Default::default() })).await;
     stream.accept(&outcome).await;
     stream.left().await;
     assert!(server.stream().await.1.unacked.is_empty());
