@@ -13,12 +13,18 @@ mod handlers;
 mod harness;
 mod ledger;
 mod load;
+#[path = "../harness/mariadb.rs"]
+mod mariadb;
 mod nodes;
 mod observer;
 mod plans;
+#[path = "../harness/postgres.rs"]
+mod postgres;
 mod proxy;
 mod record;
 mod stage;
+#[path = "../harness/supervised.rs"]
+mod supervised;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -22,7 +22,7 @@ struct Seen {
     /// Executions under way, by run, attempt and process.
     open: BTreeMap<(String, u64, u64), ()>,
     starts: usize,
-    newest_start_ms: i64,
+    newest_epoch: u64,
 }
 
 impl Observer {
@@ -60,9 +60,9 @@ impl Observer {
         self.with(|seen| seen.starts)
     }
 
-    /// When a handler was last entered.
-    pub(crate) fn newest_start_ms(&self) -> i64 {
-        self.with(|seen| seen.newest_start_ms)
+    /// The newest epoch that a handler was told.
+    pub(crate) fn newest_epoch(&self) -> u64 {
+        self.with(|seen| seen.newest_epoch)
     }
 
     /// All lines, in the order in which they came.
@@ -86,7 +86,7 @@ impl Seen {
             Some("start") => {
                 self.open.insert(key, ());
                 self.starts += 1;
-                self.newest_start_ms = line["at_ms"].as_i64().unwrap_or(0);
+                self.newest_epoch = self.newest_epoch.max(line["epoch"].as_u64().unwrap_or(0));
             }
             Some("end") => drop(self.open.remove(&key)),
             _ => {}

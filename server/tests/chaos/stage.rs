@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 
 use super::checker::{self, Figures};
 use super::clock::{Chance, now_ms};
-use super::database::Database;
+use super::database::{Access, Database};
 use super::harness::fastjob;
 use super::ledger;
 use super::load::Load;
@@ -100,7 +100,7 @@ impl Stage {
         for node in &mut nodes {
             node.start()?;
         }
-        let token = database.open_app(&mut nodes, APP)?;
+        let token = database.open_app(place, &mut nodes, APP)?;
         let addresses: Vec<String> = nodes.iter().map(|node| node.front.address.to_string()).collect();
         let mut workers = Workers::new(setting.workers, place, &observer, peers.clone());
         workers.variables = vec![
@@ -189,6 +189,11 @@ impl Stage {
         self.nodes.iter().position(|node| node.front.address.to_string() == shard.address)
     }
 
+    /// The newest epoch that a handler was told.
+    pub(crate) fn newest_epoch(&self) -> u64 {
+        self.observer.newest_epoch()
+    }
+
     /// Puts one more job.
     pub(crate) fn put(&mut self, job: fastjob_core::protocol::v1::JobSpec) -> Result<(), String> {
         let load = self.load.as_mut().ok_or("the load has ended")?;
@@ -239,7 +244,7 @@ impl Stage {
             node.database.iter().for_each(Proxy::heal);
             node.go_on();
         }
-        self.database.heal()?;
+        self.database.set_access(Access::ReadWrite)?;
         for node in self.nodes.iter_mut() {
             if node.has_ended() {
                 node.start()?;
@@ -259,8 +264,11 @@ impl Stage {
                 limit: 10,
                 ..RunFilter::default()
             };
+            // In this order: what is taken from the inbox is an open run by then.
+            let waiting = self.runtime.block_on(self.database.sql().waiting()).unwrap_or(i64::MAX);
             match self.runtime.block_on(self.client.run_list(filter)) {
-                Ok(runs) if runs.is_empty() => return Ok(()),
+                Ok(runs) if runs.is_empty() && waiting == 0 => return Ok(()),
+                Ok(runs) if runs.is_empty() => last = format!("{waiting} rows of the inbox"),
                 Ok(runs) => {
                     last = runs
                         .iter()
@@ -305,7 +313,7 @@ fn node(
         }
         None => None,
     };
-    let mut server = database.server(place, &home, APP);
+    let mut server = database.server(place, &home, APP)?;
     let mut set = |key: &'static str, value: String| server.settings.push((key, value.leak()));
     set("FASTJOB_RPC__ADVERTISE", front.address.to_string());
     set("FASTJOB_CLUSTER__LEASE_MS", LEASE_MS.to_string());

@@ -73,6 +73,23 @@ impl Sql {
         }
     }
 
+    /// Commands that wait for an owner.
+    pub(crate) async fn waiting(&self) -> Result<i64, String> {
+        const COUNT: &str = "SELECT COUNT(*) FROM fastjob_inbox WHERE failed_at IS NULL";
+        let failed = |error: sqlx::Error| format!("failed to count the inbox: {error}");
+        macro_rules! count {
+            ($connection:ty, $url:expr) => {{
+                let mut connection = <$connection>::connect($url).await.map_err(failed)?;
+                sqlx::query_scalar(COUNT).fetch_one(&mut connection).await.map_err(failed)
+            }};
+        }
+        match self {
+            Self::Sqlite(path) => count!(SqliteConnection, &sqlite(path)),
+            Self::Postgres(url) => count!(PgConnection, url),
+            Self::MySql(url) => count!(MySqlConnection, url),
+        }
+    }
+
     /// The log of owners, as lines of the history.
     pub(crate) async fn owner_log(&self, app: &str) -> Result<Vec<Value>, String> {
         let failed = |error: sqlx::Error| format!("failed to read the log of owners: {error}");

@@ -1,5 +1,6 @@
 //! The plans: which faults there are, in which order. Everything else is drawn from the seed.
 
+mod cluster;
 mod links;
 mod servers;
 mod workers;
@@ -22,6 +23,14 @@ const fn plan(name: &'static str, about: &'static str, run: fn(&mut Stage) -> Re
     Plan { name, about, cluster: false, quick: false, workers: 2, run }
 }
 
+const fn of_cluster(
+    name: &'static str,
+    about: &'static str,
+    run: fn(&mut Stage) -> Result<(), String>,
+) -> Plan {
+    Plan { cluster: true, ..plan(name, about, run) }
+}
+
 /// Every plan.
 pub(crate) const PLANS: &[Plan] = &[
     plan("calm", "no fault at all", calm),
@@ -37,6 +46,17 @@ pub(crate) const PLANS: &[Plan] = &[
     plan("worker_away", "a worker is cut off for longer than worker_lost_after", links::worker_away),
     plan("workers", "all workers are killed, paused, absent", workers::fail),
     plan("quarantine", "a run kills each worker that takes it", workers::quarantine),
+    Plan { quick: true, ..of_cluster("owners", "owners are killed", cluster::kill_owners) },
+    of_cluster("all_servers", "all servers are killed", cluster::kill_all),
+    of_cluster("database", "the database stops and crashes", cluster::stop_the_database),
+    of_cluster("owner_database", "the owner and its database are parted", cluster::part_owner_and_database),
+    of_cluster("peers", "the owner is away from workers and servers", cluster::part_peers),
+    Plan {
+        quick: true,
+        ..of_cluster("commits", "answers to COMMIT are swallowed", cluster::swallow_commits)
+    },
+    of_cluster("database_links", "links to the database are reset, slow, cut", cluster::harm_database_links),
+    of_cluster("read_only", "the database is read-only for a while", cluster::read_only),
     plan("waiting", "runs wait for a worker when the server dies", workers::wait_over_an_outage),
 ];
 
