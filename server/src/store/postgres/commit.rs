@@ -7,6 +7,7 @@ use sqlx::postgres::PgConnection;
 
 use super::PostgresStore;
 use super::bulk::Bulk;
+use crate::failpoint::failpoint;
 use crate::store::backend::{Turn, TurnEnd};
 use crate::store::error::StoreError;
 use crate::store::row::Reader;
@@ -27,6 +28,7 @@ impl PostgresStore {
             write.done().await?;
         } else {
             write_rows(&mut write, &Joined(&held)).await?;
+            failpoint("inside_transaction");
             write.commit().await?;
         }
         Ok(ends)
