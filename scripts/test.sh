@@ -2,7 +2,7 @@
 # Every test of every language; one line per suite and the total at the end.
 set -uo pipefail
 cd "$(dirname "$0")/.."
-scripts/setup.sh rust c java maven valgrind postgres || exit 1
+scripts/setup.sh rust c java maven valgrind postgres mariadb || exit 1
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -41,6 +41,7 @@ suite() { # name command...
 # The same features as the tests; leaves the server and the native library where the suites of C and Java look for them.
 cargo build --workspace --all-targets || exit 1
 suite "rust" cargo test --workspace --no-fail-fast
+if scripts/mysql.sh; then suite "rust on MySQL" cargo test --workspace --test store -- --ignored on_mysql; fi
 suite "java" scripts/gradle.sh -q check
 suite "java consumers" java-client/consumers/test.sh
 

@@ -1,11 +1,14 @@
 //! Every metric there is: its name, what it says, its unit; and the functions that record them. Labels are bounded: an
 //! app beyond the first [`MAX_APPS`] is counted under `other`, so that no caller can grow the list without end.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use anyhow::Context;
-use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{
+    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge,
+    histogram,
+};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use parking_lot::Mutex;
 
@@ -94,21 +97,6 @@ impl AppLabels {
     }
 }
 
-/// A run's first attempt is dispatched `late_ms` after the run was due.
-pub fn run_dispatched(app: &Arc<str>, late_ms: i64) {
-    histogram!(LATENESS, "app" => app.clone()).record(seconds(late_ms));
-}
-
-/// Runs were written; `source` as in their JSON.
-pub fn runs_created(app: &Arc<str>, source: &'static str, count: u64) {
-    counter!(CREATED, "app" => app.clone(), "source" => source).increment(count);
-}
-
-/// A run ended; `state` and `reason` as in its JSON, `reason` empty if there is none.
-pub fn run_ended(app: &Arc<str>, state: &'static str, reason: &'static str) {
-    counter!(ENDED, "app" => app.clone(), "state" => state, "reason" => reason).increment(1);
-}
-
 /// How many open runs a shard has in memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct OpenRuns {
@@ -120,12 +108,66 @@ pub struct OpenRuns {
     pub dispatched: usize,
 }
 
-/// The open runs of a shard, after a turn.
-pub fn shard_open_runs(app: &Arc<str>, shard: u16, open: OpenRuns) {
-    let shard = shard.to_string();
-    gauge!(WAITING, "app" => app.clone(), "shard" => shard.clone()).set(open.waiting as f64);
-    gauge!(SCHEDULED, "app" => app.clone(), "shard" => shard.clone()).set(open.scheduled as f64);
-    gauge!(DISPATCHED, "app" => app.clone(), "shard" => shard).set(open.dispatched as f64);
+/// What one owner records of its shard's runs. Its series are looked up once; dropped, it has no open runs any more.
+pub struct ShardMetrics {
+    app: Arc<str>,
+    lateness: Histogram,
+    created: HashMap<&'static str, Counter>,
+    ended: HashMap<(&'static str, &'static str), Counter>,
+    waiting: Gauge,
+    scheduled: Gauge,
+    dispatched: Gauge,
+}
+
+impl ShardMetrics {
+    /// Of this shard of the app with this label.
+    pub fn new(app: Arc<str>, shard: u16) -> Self {
+        let shard = shard.to_string();
+        Self {
+            lateness: histogram!(LATENESS, "app" => app.clone()),
+            created: HashMap::new(),
+            ended: HashMap::new(),
+            waiting: gauge!(WAITING, "app" => app.clone(), "shard" => shard.clone()),
+            scheduled: gauge!(SCHEDULED, "app" => app.clone(), "shard" => shard.clone()),
+            dispatched: gauge!(DISPATCHED, "app" => app.clone(), "shard" => shard),
+            app,
+        }
+    }
+
+    /// A run's first attempt is dispatched `late_ms` after the run was due.
+    pub fn run_dispatched(&self, late_ms: i64) {
+        self.lateness.record(seconds(late_ms));
+    }
+
+    /// A run was written; `source` as in its JSON.
+    pub fn run_created(&mut self, source: &'static str) {
+        let app = &self.app;
+        let counter = self.created.entry(source);
+        counter.or_insert_with(|| counter!(CREATED, "app" => app.clone(), "source" => source)).increment(1);
+    }
+
+    /// A run ended; `state` and `reason` as in its JSON, `reason` empty if there is none.
+    pub fn run_ended(&mut self, state: &'static str, reason: &'static str) {
+        let app = &self.app;
+        let counter = self
+            .ended
+            .entry((state, reason))
+            .or_insert_with(|| counter!(ENDED, "app" => app.clone(), "state" => state, "reason" => reason));
+        counter.increment(1);
+    }
+
+    /// The open runs, after a turn.
+    pub fn open_runs(&self, open: OpenRuns) {
+        self.waiting.set(open.waiting as f64);
+        self.scheduled.set(open.scheduled as f64);
+        self.dispatched.set(open.dispatched as f64);
+    }
+}
+
+impl Drop for ShardMetrics {
+    fn drop(&mut self) {
+        self.open_runs(OpenRuns::default());
+    }
 }
 
 /// An owner's turn took this long.
@@ -189,12 +231,16 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_run_shows_in_its_metrics_with_help_and_buckets() {
+    fn a_run_shows_in_its_metrics_with_help_and_buckets_and_a_shard_given_up_has_no_open_runs() {
         let text = rendered(|| {
             let app = AppLabels::default().label("demo");
-            run_dispatched(&app, 3);
-            run_ended(&app, "failed", "timeout");
-            shard_open_runs(&app, 0, OpenRuns { waiting: 2, ..OpenRuns::default() });
+            let mut shard = ShardMetrics::new(app.clone(), 0);
+            shard.run_dispatched(3);
+            shard.run_ended("failed", "timeout");
+            shard.run_ended("failed", "timeout");
+            shard.open_runs(OpenRuns { waiting: 2, ..OpenRuns::default() });
+            ShardMetrics::new(app, 1).open_runs(OpenRuns { waiting: 9, ..OpenRuns::default() });
+            std::mem::forget(shard);
             commit(std::time::Duration::from_millis(2), 3, 40);
         });
         for line in [
@@ -202,8 +248,9 @@ pub(crate) mod tests {
             "# TYPE fastjob_run_lateness_seconds histogram",
             "fastjob_run_lateness_seconds_bucket{app=\"demo\",le=\"0.0025\"} 0",
             "fastjob_run_lateness_seconds_bucket{app=\"demo\",le=\"0.005\"} 1",
-            "fastjob_runs_ended_total{app=\"demo\",state=\"failed\",reason=\"timeout\"} 1",
+            "fastjob_runs_ended_total{app=\"demo\",state=\"failed\",reason=\"timeout\"} 2",
             "fastjob_runs_waiting{app=\"demo\",shard=\"0\"} 2",
+            "fastjob_runs_waiting{app=\"demo\",shard=\"1\"} 0",
             "fastjob_commit_rows_bucket{le=\"50\"} 1",
         ] {
             assert!(text.contains(line), "no {line:?} in:\n{text}");

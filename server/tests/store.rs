@@ -13,8 +13,12 @@ mod commits;
 mod facts;
 #[path = "store/inbox.rs"]
 mod inbox;
+#[path = "harness/mariadb.rs"]
+mod mariadb;
 #[path = "store/model.rs"]
 mod model;
+#[path = "store/mysql.rs"]
+mod mysql;
 #[path = "store/ownership.rs"]
 mod ownership;
 #[path = "store/postgres.rs"]
@@ -29,6 +33,8 @@ mod races;
 mod rate;
 #[path = "store/sqlite.rs"]
 mod sqlite;
+#[path = "harness/supervised.rs"]
+mod supervised;
 
 /// Runs each of these cases of a module on each backend.
 #[macro_export]
@@ -56,6 +62,25 @@ macro_rules! on_every_server_backend {
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $case() {
                     super::$case($crate::bundle::Bundle::postgres().await).await;
+                }
+            )+
+        }
+
+        mod on_mariadb {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    super::$case($crate::bundle::Bundle::mariadb().await).await;
+                }
+            )+
+        }
+
+        mod on_mysql {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                #[ignore = "needs what scripts/mysql.sh downloads"]
+                async fn $case() {
+                    super::$case($crate::bundle::Bundle::mysql().await).await;
                 }
             )+
         }

@@ -177,7 +177,7 @@ impl Tables {
         let runs = needs.runs.iter().filter_map(|id| self.runs.get(id)).chain(fired).cloned().collect();
         let histories = needs.histories.iter().filter_map(|name| self.job_named(name));
         let histories = histories.map(|job| self.history(job.id, needs.histories_after)).collect();
-        Facts { jobs, runs, histories, due: needs.due.map(|page| self.due(page)) }
+        Facts { jobs, runs, histories, due: needs.due.map(|page| self.due(page)), ..Facts::default() }
     }
 
     fn history(&self, job: JobId, after: Millis) -> History {

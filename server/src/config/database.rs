@@ -9,7 +9,7 @@ use super::settings::Settings;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Database {
     /// Which one. Key `url`, default `sqlite:fastjob.db`: a file, relative to the working directory; or a server, as
-    /// `postgres://user:password@host:5432/database`.
+    /// `postgres://user:password@host:5432/database` or `mysql://user:password@host:3306/database`.
     pub engine: Engine,
     /// The most connections that are open at a time. Default 8; 1 to 256.
     pub max_connections: u32,
@@ -26,6 +26,11 @@ pub enum Engine {
     /// PostgreSQL, shared by several servers.
     Postgres {
         /// As `postgres://user:password@host:5432/database`.
+        url: String,
+    },
+    /// MariaDB or MySQL, shared by several servers.
+    MySql {
+        /// As `mysql://user:password@host:3306/database`.
         url: String,
     },
 }
@@ -72,16 +77,10 @@ impl Engine {
                 Ok(Self::Sqlite { path: PathBuf::from(path) })
             }
             "postgres" | "postgresql" => server(url).map(|url| Self::Postgres { url }),
-            "mysql" | "mariadb" => {
-                let message = format!("{scheme} is not supported by this version");
-                Err((
-                    message,
-                    "give a file, as sqlite:fastjob.db, or postgres://user:password@host:5432/database",
-                ))
-            }
+            "mysql" | "mariadb" => server(url).map(|url| Self::MySql { url }),
             _ => Err((
                 "has no scheme that is known".to_owned(),
-                "give a file, as sqlite:fastjob.db, or a server, as postgres://user:password@host:5432/database",
+                "give a file, as sqlite:fastjob.db, or a server, as postgres://user:password@host:5432/database or mysql://…",
             )),
         }
     }
@@ -91,6 +90,7 @@ impl Engine {
         match self {
             Self::Sqlite { path } => format!("sqlite:{}", path.display()),
             Self::Postgres { url } => url.clone(),
+            Self::MySql { url } => url.clone(),
         }
     }
 
@@ -99,6 +99,7 @@ impl Engine {
         match self {
             Self::Sqlite { path } => format!("sqlite:{}", path.display()),
             Self::Postgres { url } => masked(url),
+            Self::MySql { url } => masked(url),
         }
     }
 }

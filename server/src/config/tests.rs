@@ -108,11 +108,7 @@ fn a_bad_setting_is_named_with_its_place_and_a_remedy() {
             "database.url: names no database",
             "host:port/database",
         ),
-        (
-            "[database]\nurl = \"mysql://h/d\"",
-            "database.url: mysql is not supported by this version",
-            "sqlite:fastjob.db",
-        ),
+        ("[database]\nurl = \"mysql://u:secret@/d\"", "database.url: names no host", "host:port/database"),
         ("[database]\nurl = \"fastjob.db\"", "database.url: has no scheme", "sqlite:fastjob.db"),
         ("[database]\nurl = \"sqlite::memory:\"", "database.url: names no file", "remedy: "),
         ("[database]\nmax_connections = 0", "database.max_connections: is 0: out of bounds", "from 1 to 256"),

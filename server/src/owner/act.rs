@@ -8,7 +8,7 @@ use fastjob_core::shard::{Frame, Message, Plan, Rows, StreamId};
 
 use super::Owner;
 use crate::failpoint::failpoint;
-use crate::metrics::{self, OpenRuns};
+use crate::metrics::OpenRuns;
 
 impl Owner {
     pub(super) fn act(&mut self, plan: Plan, rows: &Rows, now: Millis) {
@@ -27,26 +27,29 @@ impl Owner {
         self.shared.waiters.ended(&plan.ended);
     }
 
-    fn count(&self, plan: &Plan, rows: &Rows) {
+    fn count(&mut self, plan: &Plan, rows: &Rows) {
         for (_, frame) in &plan.frames {
             if let Frame::Dispatch(dispatch) = frame
                 && dispatch.key.attempt == 1
             {
-                metrics::run_dispatched(&self.app, dispatch.dispatched_at.since(dispatch.due));
+                self.metrics.run_dispatched(dispatch.dispatched_at.since(dispatch.due));
             }
         }
         for run in &rows.runs_created {
-            metrics::runs_created(&self.app, run.source.as_str(), 1);
+            self.metrics.run_created(run.source.as_str());
         }
         let at_once = rows.runs_created.iter().map(|run| run.state);
         for state in rows.runs_ended.iter().map(|run| State::Ended(run.ended)).chain(at_once) {
             if let State::Ended(ended) = state {
-                metrics::run_ended(&self.app, state.as_str(), ended.reason());
+                self.metrics.run_ended(state.as_str(), ended.reason());
             }
         }
         let load = self.shard.load();
-        let open = OpenRuns { waiting: load.waiting, scheduled: load.scheduled, dispatched: load.dispatched };
-        metrics::shard_open_runs(&self.app, self.settings.shard.shard, open);
+        self.metrics.open_runs(OpenRuns {
+            waiting: load.waiting,
+            scheduled: load.scheduled,
+            dispatched: load.dispatched,
+        });
     }
 
     /// A stream that does not keep up is closed: its worker says hello again, and nothing is lost.

@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::failpoint::failpoint;
-use crate::metrics;
+use crate::metrics::{self, ShardMetrics};
 use crate::store::{Claimed, Store, StoreError};
 use crate::trust::time::DatabaseTime;
 use crate::trust::{Lapse, LapsesSeen, Trust};
@@ -47,8 +47,7 @@ pub struct Shared {
 pub struct Owner {
     shared: Shared,
     settings: Settings,
-    /// The app's label in metrics.
-    app: Arc<str>,
+    metrics: ShardMetrics,
     door: mpsc::Receiver<Knock>,
     stop: CancellationToken,
     shard: Shard,
@@ -79,7 +78,7 @@ enum Turn {
 }
 
 impl Owner {
-    /// An owner of the shard that was just claimed.
+    /// An owner of the shard that was just claimed; `app` is its app's label in metrics.
     pub fn new(
         shared: Shared,
         settings: Settings,
@@ -90,10 +89,11 @@ impl Owner {
     ) -> Self {
         let seen = shared.trust.lapses_seen();
         let shard = Shard::new(settings.clone(), boot::chance());
+        let metrics = ShardMetrics::new(app, settings.shard.shard);
         let mut owner = Self {
             shared,
             settings,
-            app,
+            metrics,
             door,
             stop,
             shard,

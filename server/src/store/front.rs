@@ -23,6 +23,7 @@ macro_rules! sentences {
                 self.ask(stringify!($name), Access::$access, || async {
                     match &*self.backend {
                         Backend::Sqlite(store) => store.$name($($argument),*).await,
+                        Backend::MySql(store) => store.$name($($argument),*).await,
                         Backend::Postgres(store) => store.settle(store.$name($($argument),*).await),
                     }
                 })

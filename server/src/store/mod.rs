@@ -5,6 +5,7 @@ mod backend;
 mod error;
 mod front;
 mod keys;
+mod mysql;
 mod postgres;
 mod row;
 mod shape;
@@ -25,6 +26,7 @@ pub use backend::{
 };
 pub use error::{ErrorKind, StoreError};
 
+use mysql::MySqlStore;
 use postgres::PostgresStore;
 use sqlite::SqliteStore;
 
@@ -58,6 +60,7 @@ impl Default for StoreOptions {
 
 enum Backend {
     Sqlite(SqliteStore),
+    MySql(MySqlStore),
     Postgres(PostgresStore),
 }
 
@@ -77,6 +80,7 @@ impl Store {
         let (scheme, rest) = url.split_once(':').unwrap_or_default();
         let backend = match scheme {
             "sqlite" => Backend::Sqlite(SqliteStore::open(file(rest), options).await?),
+            "mysql" | "mariadb" => Backend::MySql(MySqlStore::open(url, options).await?),
             "postgres" | "postgresql" => Backend::Postgres(PostgresStore::open(url, options).await?),
             _ => return Err(StoreError::new(ErrorKind::Unavailable, UNKNOWN_SCHEME)),
         };
@@ -87,6 +91,7 @@ impl Store {
     pub async fn close(&self) {
         match &*self.backend {
             Backend::Sqlite(store) => store.close().await,
+            Backend::MySql(store) => store.close().await,
             Backend::Postgres(store) => store.close().await,
         }
     }
@@ -122,7 +127,7 @@ impl Store {
 }
 
 const UNKNOWN_SCHEME: &str = "the database's url has no scheme that is known: give a file, as sqlite:fastjob.db, or a \
-     server, as postgres://fastjob@localhost/fastjob";
+     server, as postgres://fastjob@localhost/fastjob or mysql://fastjob@localhost/fastjob";
 
 fn file(rest: &str) -> &Path {
     Path::new(rest.strip_prefix("//").unwrap_or(rest))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fastjob_core::clock::Millis;
-use fastjob_core::domain::{Assignment, Attempt, Failure, Gap, Job, Limits, Payload, Run, State};
+use fastjob_core::domain::{Assignment, Attempt, Ended, Failure, Gap, Job, Limits, Payload, Run, State};
 use fastjob_core::id::{Id, InboxId, RunId, ShardKey};
 use fastjob_core::shard::{Cursor, InboxFailed, Rows, RunChanged, RunCopied, RunEnded, RunStarted};
 
@@ -102,19 +102,35 @@ impl<'a> Joined<'a> {
         self.all(|rows| &rows.runs_created).into_iter().partition(|run| is_fresh(run))
     }
 
+    /// Runs that end: those of which [`run_succeeded`] says it all, and the others.
+    pub(super) fn runs_ended(&self) -> (Vec<&'a RunEnded>, Vec<&'a RunEnded>) {
+        // Nothing has failed before, so the row has counts of zero and no error.
+        let at_once = |run: &&RunEnded| {
+            run.ended == Ended::Succeeded && run.fail_count == 0 && run.lost_count == 0 && run.error.is_none()
+        };
+        self.all(|rows| &rows.runs_ended).into_iter().partition(at_once)
+    }
+
     /// Shards whose outage is over.
     pub(super) fn outages_over(&self) -> Vec<ShardKey> {
         self.0.iter().filter(|turn| turn.rows.outage_over).map(|turn| turn.shard).collect()
     }
 }
 
+/// Of new runs that do not wait: those of which [`run_sent`] says it all, and the others.
+pub(super) fn runs_sent(runs: Vec<&Run>) -> (Vec<&Run>, Vec<&Run>) {
+    runs.into_iter().partition(|run| has_no_end(run))
+}
+
 /// Scheduled, with nothing yet to say of an attempt or an end: most runs that a schedule makes.
 fn is_fresh(run: &Run) -> bool {
-    run.state == State::Scheduled
-        && run.attempt == 0
+    run.state == State::Scheduled && run.attempt == 0 && run.assignment.is_none() && has_no_end(run)
+}
+
+fn has_no_end(run: &Run) -> bool {
+    matches!(run.state, State::Scheduled | State::Dispatched)
         && run.fail_count == 0
         && run.lost_count == 0
-        && run.assignment.is_none()
         && run.started_at.is_none()
         && run.cancel_at.is_none()
         && run.ended_at.is_none()
@@ -252,15 +268,25 @@ pub(super) fn run_waiting(
     Ok(())
 }
 
-/// As [`run_waiting`]; then token, session_id, worker, server_id, epoch, dispatched_at, reason, started_at, cancel_at,
-/// ended_at, result_encoding, result, error_class, error_message, error_trace.
-pub(super) fn run_created(
+/// As [`run_waiting`]; then token, session_id, worker, server_id, epoch, dispatched_at.
+pub(super) fn run_sent(
     row: &mut impl Values,
     run: &&Run,
     limits: &mut LimitsTexts,
 ) -> Result<(), StoreError> {
     run_waiting(row, run, limits)?;
     row.assignment(run.assignment.as_ref());
+    Ok(())
+}
+
+/// As [`run_sent`]; then reason, started_at, cancel_at,
+/// ended_at, result_encoding, result, error_class, error_message, error_trace.
+pub(super) fn run_created(
+    row: &mut impl Values,
+    run: &&Run,
+    limits: &mut LimitsTexts,
+) -> Result<(), StoreError> {
+    run_sent(row, run, limits)?;
     row.text(reason(run.state));
     row.maybe_at(run.started_at);
     row.maybe_at(run.cancel_at);
@@ -301,6 +327,15 @@ pub(super) fn run_copied(
     row.word(copied.handler.as_str());
     row.payload(Some(&copied.params));
     row.word(&limits.of(&copied.limits)?);
+    Ok(())
+}
+
+/// id, ended_at, started_at, result_encoding, result; the rest is as it was.
+pub(super) fn run_succeeded(row: &mut impl Values, ended: &&RunEnded) -> Result<(), StoreError> {
+    row.id(&ended.run);
+    row.at(ended.ended_at);
+    row.maybe_at(ended.started_at);
+    row.payload(ended.result.as_ref());
     Ok(())
 }
 

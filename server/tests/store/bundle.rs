@@ -17,6 +17,7 @@ use fastjob_server::store::{
 };
 use parking_lot::Mutex;
 
+use crate::mariadb::MariaDb;
 use crate::postgres_harness::{Durability, Postgres};
 
 /// The instant at which each bundle begins; ids of the bundle rise from it.
@@ -42,13 +43,28 @@ pub(crate) enum Place {
     Postgres(String),
     /// At this url; gone with its server.
     Elsewhere(String),
+    /// On the MariaDB of all bundles.
+    MariaDb(String),
+    /// On the MySQL of all bundles.
+    MySql(String),
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Self::Postgres(url) = self {
-            let name = url.rsplit('/').next().unwrap();
-            postgres_server().execute("postgres", &format!("DROP DATABASE {name} WITH (FORCE)")).unwrap();
+        let Some(name) = self.url().rsplit('/').next().map(|name| name.replace("?ssl-mode=disabled", ""))
+        else {
+            return;
+        };
+        match self {
+            Self::File(_) | Self::Elsewhere(_) => {}
+            Self::Postgres(_) => {
+                let drop = format!("DROP DATABASE {name} WITH (FORCE)");
+                postgres_server().execute("postgres", &drop).map(|_| ()).unwrap();
+            }
+            Self::MariaDb(_) => {
+                mariadb_server().execute(&format!("DROP DATABASE {name}")).map(|_| ()).unwrap()
+            }
+            Self::MySql(_) => mysql_server().execute(&format!("DROP DATABASE {name}")).map(|_| ()).unwrap(),
         }
     }
 }
@@ -57,6 +73,19 @@ impl Drop for Place {
 pub(crate) fn postgres_server() -> &'static Postgres {
     static SERVER: OnceLock<Postgres> = OnceLock::new();
     SERVER.get_or_init(|| Postgres::start_with(Durability::Memory).unwrap())
+}
+
+/// As [`postgres_server`].
+pub(crate) fn mariadb_server() -> &'static MariaDb {
+    static SERVER: OnceLock<MariaDb> = OnceLock::new();
+    SERVER.get_or_init(|| MariaDb::start().unwrap())
+}
+
+/// As [`postgres_server`]; of the files that `scripts/mysql.sh` leaves.
+pub(crate) fn mysql_server() -> &'static MariaDb {
+    static SERVER: OnceLock<MariaDb> = OnceLock::new();
+    let files = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/mysql");
+    SERVER.get_or_init(|| MariaDb::start_mysql(&files).unwrap())
 }
 
 impl Deref for Bundle {
@@ -79,6 +108,14 @@ impl Bundle {
     /// At a PostgreSQL server of the case's own.
     pub(crate) async fn at_url(url: String) -> Self {
         Self::at(Place::Elsewhere(url)).await
+    }
+
+    pub(crate) async fn mariadb() -> Self {
+        Self::at(Place::MariaDb(mariadb_server().fresh_database().unwrap())).await
+    }
+
+    pub(crate) async fn mysql() -> Self {
+        Self::at(Place::MySql(mysql_server().fresh_database().unwrap())).await
     }
 
     async fn at(place: Place) -> Self {
@@ -105,7 +142,9 @@ impl Bundle {
     pub(crate) fn path(&self) -> PathBuf {
         match &self.place {
             Place::File(dir) => dir.path().join("fastjob.db"),
-            Place::Postgres(url) | Place::Elsewhere(url) => panic!("{url} is no file"),
+            Place::Postgres(url) | Place::MariaDb(url) | Place::MySql(url) | Place::Elsewhere(url) => {
+                panic!("{url} is no file")
+            }
         }
     }
 
@@ -273,7 +312,7 @@ impl Place {
     fn url(&self) -> String {
         match self {
             Self::File(dir) => format!("sqlite:{}", dir.path().join("fastjob.db").display()),
-            Self::Postgres(url) | Self::Elsewhere(url) => url.clone(),
+            Self::Postgres(url) | Self::MariaDb(url) | Self::MySql(url) | Self::Elsewhere(url) => url.clone(),
         }
     }
 }

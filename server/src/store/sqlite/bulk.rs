@@ -11,9 +11,9 @@ use super::fault::fault;
 use crate::store::error::{ErrorKind, StoreError};
 use crate::store::values::Values;
 
-/// Rows of one statement, largest first; the last is 1. Times the columns of a run, it stays below SQLite's 32,766
-/// parameters.
-pub(super) const CHUNKS: [usize; 4] = [256, 64, 8, 1];
+/// Rows of one statement, largest first: powers of two, so that few statements make up any number of rows. Times the
+/// columns of a run, the first stays below SQLite's 32,766 parameters.
+pub(super) const CHUNKS: [usize; 9] = [256, 128, 64, 32, 16, 8, 4, 2, 1];
 
 /// A statement over a list of rows: its text is `head (?, …), (?, …) tail`.
 pub(super) struct Bulk {

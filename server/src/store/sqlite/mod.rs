@@ -12,6 +12,7 @@ mod ownership;
 mod queries;
 mod row;
 mod shards;
+mod statements;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -31,7 +32,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a sentence waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Prepared statements that a connection keeps.
-const STATEMENTS: usize = 256;
+const STATEMENTS: usize = 512;
 /// Pages of 4 KiB that the log gathers before they are copied into the file.
 const CHECKPOINT_PAGES: u32 = 4_000;
 
