@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastjob_core::clock::{Clock, SystemClock};
+use fastjob_core::id::Chance;
 use tracing::Instrument;
 
 pub use backend::{
@@ -144,12 +145,13 @@ impl Store {
     {
         let tries = async {
             let mut wait = FIRST_WAIT;
+            let mut chance = Chance::from_seed(rand::random());
             for _ in 1..MAX_TRIES {
                 match once().await {
                     Err(error) if error.is_worth_another_try() => {
                         tracing::debug!(%error, "trying again");
                         // Two that were in each other's way must not meet again.
-                        tokio::time::sleep(wait.mul_f64(rand::random_range(0.5..1.5))).await;
+                        tokio::time::sleep(wait.mul_f64(0.5 + chance.next_fraction())).await;
                         wait *= 2;
                     }
                     answer => return answer,

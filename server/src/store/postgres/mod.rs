@@ -16,6 +16,7 @@ mod ownership;
 mod queries;
 mod row;
 mod shards;
+mod statements;
 
 use std::ops::{Deref, DerefMut};
 
