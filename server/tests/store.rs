@@ -13,6 +13,7 @@ mod commits;
 mod facts;
 #[path = "store/inbox.rs"]
 mod inbox;
+#[expect(dead_code, reason = "other tests pause it")]
 #[path = "harness/mariadb.rs"]
 mod mariadb;
 #[path = "store/model.rs"]
