@@ -95,7 +95,7 @@ impl Store {
     /// database, [`ErrorKind::Unavailable`].
     pub async fn open(url: &str, options: StoreOptions) -> Result<Self, StoreError> {
         let (scheme, rest) = url.split_once(':').unwrap_or_default();
-        let backend = match scheme {
+        let backend = match scheme.to_ascii_lowercase().as_str() {
             "sqlite" => Backend::Sqlite(SqliteStore::open(file(rest), options).await?),
             "mysql" | "mariadb" => Backend::MySql(MySqlStore::open(url, options).await?),
             "postgres" | "postgresql" => Backend::Postgres(PostgresStore::open(url, options).await?),
