@@ -8,7 +8,7 @@ use fastjob_core::id::ShardKey;
 use fastjob_core::shard::Settings;
 use tokio_util::sync::CancellationToken;
 
-use super::{AGAIN, BATCH, Cluster, Running, Stand};
+use super::{AGAIN, CLAIM_BATCH, Cluster, Running, Stand};
 use crate::owner::Owner;
 use crate::owner::door::Door;
 use crate::store::{Claimed, Owned, StoreError};
@@ -22,7 +22,7 @@ impl Cluster {
         let (me, time) = (self.parts.server, self.parts.shared.time.clone());
         let claimable = self.view.claimable(me, time.elapsed(), time.now());
         let mut next = claimable.next;
-        for due in claimable.now.chunks(BATCH) {
+        for due in claimable.now.chunks(CLAIM_BATCH) {
             if !self.parts.shared.trust.holds() {
                 return Ok(Some(AGAIN));
             }
