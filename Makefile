@@ -11,16 +11,20 @@ else
 SAMPLE := java
 endif
 RUNS ?= 0
+SECONDS ?= 0
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: help run test build install bench chaos fmt lint clean
+.PHONY: help run cluster test build install bench chaos fmt lint clean
 
 help: ## Shows this.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 run: ## Starts a server, a sample worker (LANG=java|c|rust) and shows runs as they happen; RUNS=n ends after n.
 	@scripts/run.sh "$(SAMPLE)" "$(RUNS)"
+
+cluster: ## Starts three servers on a throw-away PostgreSQL with sample workers; SECONDS=n or RUNS=n ends it.
+	@scripts/cluster.sh "$(SECONDS)" "$(RUNS)"
 
 test: ## Runs every test of every language.
 	@scripts/test.sh

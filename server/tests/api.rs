@@ -1,6 +1,8 @@
 //! What clients may do, asked over a real connection: permissions, bounds, and answers from owner and store.
 
 mod bench;
+#[path = "api/peers.rs"]
+mod peers;
 
 use bench::{Bench, CALM, authorized, detail, name, patiently};
 use fastjob_core::clock::{Clock, Millis, SystemClock};
@@ -407,8 +409,13 @@ async fn an_owner_that_goes_before_it_answers_leaves_the_caller_with_a_remedy() 
 
 /// Owns the shard in the store, so that the test can write its rows.
 async fn claim(bench: &Bench) -> (ServerId, Epoch) {
+    claim_at(bench, "127.0.0.1:1").await
+}
+
+/// As [`claim`], by a server that listens there.
+async fn claim_at(bench: &Bench, address: &str) -> (ServerId, Epoch) {
     let id = ServerId::from_bytes([9; 16]);
-    let (rpc_address, http_address) = ("127.0.0.1:1".to_owned(), "127.0.0.1:2".to_owned());
+    let (rpc_address, http_address) = (address.to_owned(), "127.0.0.1:2".to_owned());
     let at = SystemClock.now();
     let server = NewServer { id, rpc_address, http_address, version: "test".into(), at };
     bench.store.server_join(&server).await.expect("the store works");

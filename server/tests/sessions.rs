@@ -13,7 +13,7 @@ use v1::server_message::Message as ServerWord;
 use v1::worker_message::Message as WorkerWord;
 
 fn welcome() -> Frame {
-    Frame::Welcome { epoch: Epoch(7), lost_after_ms: 30_000, adopted: vec![], drop: vec![] }
+    Frame::Welcome { epoch: Epoch(7), ordinal: 1, lost_after_ms: 30_000, adopted: vec![], drop: vec![] }
 }
 
 fn ack(attempt: u32) -> Frame {
@@ -307,6 +307,114 @@ async fn a_worker_at_the_wrong_server_is_told_where_the_owner_is() {
     worker.say(WorkerWord::Hello(hello())).await;
     let Ok(Some(ServerWord::Moved(moved))) = worker.hear().await else { panic!("it is told") };
     assert_eq!(moved.to, "10.0.0.7:7180");
+}
+
+/// A server with two shards, their owners, and a worker that both know.
+async fn two_owners(pace: Pace) -> (Bench, [bench::OwnerSide; 2], [Frames; 2], bench::WorkerSide) {
+    let bench = Bench::with_shards(2, pace).await;
+    let mut owners = [bench.own_shard(0), bench.own_shard(1)];
+    let worker = bench.stream(&bench.token).await.expect("the token is valid");
+    worker.say(WorkerWord::Hello(hello())).await;
+    let mut frames = Vec::new();
+    for owner in &mut owners {
+        frames.push(owner.stream().await);
+        assert!(matches!(owner.message().await, Message::Hello { .. }));
+    }
+    (bench, owners, frames.try_into().expect("two"), worker)
+}
+
+type Frames = tokio::sync::mpsc::Sender<Vec<Frame>>;
+
+async fn moved(worker: &mut bench::WorkerSide) -> v1::Moved {
+    match worker.hear().await {
+        Ok(Some(ServerWord::Moved(moved))) => moved,
+        other => panic!("not a move: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn when_one_owner_of_two_goes_the_worker_is_told_where_and_the_stream_stays_for_the_other() {
+    let (bench, [first, mut second], [of_first, of_second], mut worker) = two_owners(CALM).await;
+    bench.directory_says_all(&[Some("10.0.0.7:7180"), Some("127.0.0.1:7180")]);
+    // Its last verdict is still on the way.
+    of_first.send(vec![ack(1)]).await.expect("the stream is open");
+    drop((first, of_first));
+    let Ok(Some(ServerWord::OutcomeAck(_))) = worker.hear().await else { panic!("the verdict comes first") };
+    let moved = moved(&mut worker).await;
+    assert_eq!((&*moved.to, &moved.shards[..]), ("10.0.0.7:7180", &[0][..]));
+    // What the worker said before it knew goes nowhere; the other owner hears what is its own.
+    worker.say_all(vec![outcome(3), WorkerWord::Credit(v1::Credit { shard: 1, add: 2 })]).await;
+    assert!(matches!(second.message().await, Message::Credit { add: 2, .. }));
+    of_second.send(vec![ack(2)]).await.expect("the stream is open");
+    assert!(matches!(worker.hear().await, Ok(Some(ServerWord::OutcomeAck(_)))));
+    drop((second, of_second));
+    assert_eq!(self::moved(&mut worker).await.shards, [1]);
+    assert!(matches!(worker.hear().await, Ok(None)), "nothing is left");
+}
+
+#[tokio::test]
+async fn a_hello_for_one_shard_reaches_its_owner_alone() {
+    let (_bench, [mut first, mut second], _frames, worker) = two_owners(CALM).await;
+    worker.say(WorkerWord::Hello(v1::Hello { ordinal: 2, shards: vec![1], ..hello() })).await;
+    worker.say(WorkerWord::Bye(v1::Bye {})).await;
+    let Message::Hello { hello, .. } = second.message().await else { panic!("a hello") };
+    assert_eq!(hello.ordinal, 2);
+    assert!(matches!(second.message().await, Message::Bye { .. }));
+    assert!(matches!(first.message().await, Message::Bye { .. }), "it was not told of the Hello");
+}
+
+#[tokio::test]
+async fn a_shard_that_comes_to_this_server_is_greeted_on_the_stream_and_one_that_is_elsewhere_is_named() {
+    let bench = Bench::with_shards(3, CALM).await;
+    let mut first = bench.own_shard(0);
+    bench.directory_says_all(&[Some("127.0.0.1:7180"), None, Some("10.0.0.7:7180")]);
+    let (mut worker, _frames) = bench.greeted(&mut first).await;
+    let mut second = bench.own_shard(1);
+    worker.say(WorkerWord::Hello(v1::Hello { ordinal: 2, shards: vec![1, 2], ..hello() })).await;
+    let _of_second = second.stream().await;
+    assert!(matches!(second.message().await, Message::Hello { .. }));
+    let moved = moved(&mut worker).await;
+    assert_eq!((&*moved.to, &moved.shards[..]), ("10.0.0.7:7180", &[2][..]));
+    worker.say(WorkerWord::Credit(v1::Credit { shard: 1, add: 1 })).await;
+    assert!(matches!(second.message().await, Message::Credit { .. }));
+}
+
+#[tokio::test]
+async fn a_server_without_its_lease_does_not_ping_and_judges_no_worker() {
+    let bench = Bench::start(Pace { silence_ms: 200, lost_after_ms: 200, ..CALM }).await;
+    let mut owner = bench.own();
+    let (mut worker, frames) = bench.greeted(&mut owner).await;
+    bench.trust.end();
+    // More than the silence, and two dozen pings.
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    frames.send(vec![ack(1)]).await.expect("the stream is open");
+    let mut pings = 0;
+    loop {
+        let frame = worker.frame().await.expect("it lives").expect("it goes on");
+        let words = frame.messages.into_iter().filter_map(|message| message.message);
+        let words: Vec<_> = words.collect();
+        pings += words.iter().filter(|word| matches!(word, ServerWord::Ping(_))).count();
+        if words.iter().any(|word| matches!(word, ServerWord::OutcomeAck(_))) {
+            break;
+        }
+    }
+    assert!(pings <= 2, "{pings} pings from before the lease lapsed");
+    bench.trust.extend(bench.api.clock().elapsed(), std::time::Duration::from_secs(60));
+    worker.ping().await;
+}
+
+#[tokio::test]
+async fn a_server_without_its_lease_neither_locates_nor_takes_workers() {
+    let bench = Bench::start(CALM).await;
+    let _owner = bench.own();
+    bench.trust.end();
+    let locate = authorized(v1::LocateRequest { app: "demo".into() }, &bench.token);
+    let status = bench.workers().locate(locate).await.expect_err("it does not know");
+    assert_eq!((status.code(), &*detail(&status).code), (Code::Unavailable, "lease_lapsed"));
+    let mut worker = bench.stream(&bench.token).await.expect("the token is valid");
+    worker.say(WorkerWord::Hello(hello())).await;
+    let status = worker.refused().await;
+    assert_eq!((status.code(), &*detail(&status).code), (Code::Unavailable, "lease_lapsed"));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::call::Again;
+use super::route::Way;
 use super::{Client, Error};
 use crate::clock::Millis;
 use crate::id::TokenId;
@@ -23,7 +24,10 @@ impl Client {
     /// # Errors
     /// As any call's.
     pub async fn app_list(&self) -> Result<Vec<v1::App>, Error> {
-        Ok(self.ask(Again::Safe, v1::AppListRequest {}, async |mut c, r| c.app_list(r).await).await?.apps)
+        Ok(self
+            .ask(Again::Safe, Way::Owner(None), v1::AppListRequest {}, async |mut c, r| c.app_list(r).await)
+            .await?
+            .apps)
     }
 
     /// The workers that the app's owners know.
@@ -32,7 +36,10 @@ impl Client {
     /// As any call's.
     pub async fn worker_list(&self) -> Result<Vec<v1::WorkerState>, Error> {
         let request = v1::WorkerListRequest { app: self.app().to_owned() };
-        Ok(self.ask(Again::Safe, request, async |mut c, r| c.worker_list(r).await).await?.workers)
+        Ok(self
+            .ask(Again::Safe, Way::Owner(None), request, async |mut c, r| c.worker_list(r).await)
+            .await?
+            .workers)
     }
 
     /// The servers of the cluster.
@@ -41,7 +48,9 @@ impl Client {
     /// As any call's.
     pub async fn server_list(&self) -> Result<Vec<v1::ServerState>, Error> {
         Ok(self
-            .ask(Again::Safe, v1::ServerListRequest {}, async |mut c, r| c.server_list(r).await)
+            .ask(Again::Safe, Way::Owner(None), v1::ServerListRequest {}, async |mut c, r| {
+                c.server_list(r).await
+            })
             .await?
             .servers)
     }

@@ -6,28 +6,12 @@ use std::time::Duration;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status};
 
+use super::route::Way;
 use super::{Client, Error, ErrorKind};
 use crate::clock::{Clock, SystemClock};
-use crate::protocol::v1;
 use crate::protocol::v1::admin_client::AdminClient;
 use crate::protocol::v1::client_client::ClientClient;
 use crate::protocol::v1::worker_client::WorkerClient;
-
-/// What Locate said last. Empty: ask.
-#[derive(Default)]
-pub(super) struct Route {
-    owners: Vec<String>,
-    servers: Vec<String>,
-}
-
-/// Where an app's shards and all servers are.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Located {
-    /// The owner of each shard, in order of shard; one without an owner has an empty address.
-    pub shards: Vec<v1::ShardOwner>,
-    /// "host:port" of every server that is up.
-    pub servers: Vec<String>,
-}
 
 /// Whether the same request may be sent twice.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,24 +25,18 @@ pub(super) enum Again {
 /// The largest message either side sends: 4 MiB.
 pub(crate) const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 
+/// The code of an error that no server has sent.
+pub(super) const UNREACHABLE: &str = ErrorKind::Unavailable.code();
+
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
-/// How long one server may take for Locate before another one is asked.
-const LOCATE_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl Client {
-    /// Asks any server where the app's shards are.
-    ///
-    /// # Errors
-    /// As the server refuses it, or [`ErrorKind::Unavailable`] after [`super::Options::call_timeout`].
-    pub async fn locate(&self) -> Result<Located, Error> {
-        self.again(Again::Safe, Duration::ZERO, |_| async { self.locate_once().await }).await
-    }
-
     /// One call of the service `Client`.
     pub(super) async fn ask<Q, A, F>(
         &self,
         again: Again,
+        way: Way<'_>,
         request: Q,
         call: impl Fn(ClientClient<Channel>, Request<Q>) -> F,
     ) -> Result<A, Error>
@@ -66,13 +44,14 @@ impl Client {
         Q: Clone + prost::Message,
         F: Future<Output = Result<Response<A>, Status>>,
     {
-        self.ask_for(again, Duration::ZERO, request, call).await
+        self.ask_for(again, way, Duration::ZERO, request, call).await
     }
 
     /// As [`Client::ask`], where the server itself may take `longer` to answer.
     pub(super) async fn ask_for<Q, A, F>(
         &self,
         again: Again,
+        way: Way<'_>,
         longer: Duration,
         request: Q,
         call: impl Fn(ClientClient<Channel>, Request<Q>) -> F,
@@ -83,8 +62,7 @@ impl Client {
     {
         must_fit(request.encoded_len())?;
         let (call, request) = (&call, &request);
-        self.again(again, longer, |left| async move {
-            let channel = self.owner().await?;
+        self.again_within(again, way, self.call_timeout() + longer, |channel, left| async move {
             let client = ClientClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
             Ok(call(client, self.request(request.clone(), left)).await?.into_inner())
         })
@@ -104,27 +82,11 @@ impl Client {
     {
         must_fit(request.encoded_len())?;
         let (call, request) = (&call, &request);
-        self.again(again, Duration::ZERO, |left| async move {
-            let client = AdminClient::new(self.any_server()?).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        self.again_within(again, Way::Any, self.call_timeout(), |channel, left| async move {
+            let client = AdminClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
             Ok(call(client, self.request(request.clone(), left)).await?.into_inner())
         })
         .await
-    }
-
-    /// One Locate at one server drawn among all known.
-    pub(crate) async fn locate_once(&self) -> Result<Located, Error> {
-        let request = self.request(v1::LocateRequest { app: self.app().to_owned() }, LOCATE_TIMEOUT);
-        let mut worker = WorkerClient::new(self.any_server()?);
-        let reply = match tokio::time::timeout(LOCATE_TIMEOUT, worker.locate(request)).await {
-            Ok(reply) => reply?.into_inner(),
-            Err(_) => {
-                return Err(Error::new(ErrorKind::Unavailable, "unavailable", "no answer to Locate in time"));
-            }
-        };
-        let mut route = self.inner.route.lock();
-        route.owners = reply.shards.iter().map(|s| s.address.clone()).filter(|a| !a.is_empty()).collect();
-        route.servers = reply.servers.clone();
-        Ok(Located { shards: reply.shards, servers: reply.servers })
     }
 
     /// The connection for a worker's stream to this address.
@@ -146,54 +108,17 @@ impl Client {
         request
     }
 
-    /// Where a call goes: an owner of the app's shards (which sends it on if it owns another shard), else any server.
-    pub(super) async fn owner(&self) -> Result<Channel, Error> {
-        if self.app().is_empty() {
-            return self.any_server();
-        }
-        if self.inner.route.lock().owners.is_empty() {
-            self.locate_once().await?;
-        }
-        let owner = {
-            let route = self.inner.route.lock();
-            pick(&route.owners, self.draw()).map(str::to_owned)
-        };
-        match owner {
-            Some(owner) => self.inner.channels.get(&owner),
-            None => self.any_server(),
-        }
+    fn call_timeout(&self) -> Duration {
+        self.inner.options.call_timeout
     }
 
-    fn any_server(&self) -> Result<Channel, Error> {
-        let address = {
-            let route = self.inner.route.lock();
-            let seeds = &self.inner.options.servers;
-            let known = seeds.len() + route.servers.len();
-            let drawn = usize::try_from(self.draw() % known as u64).expect("less than the number of servers");
-            seeds.iter().chain(&route.servers).nth(drawn).cloned().expect("drawn within the servers")
-        };
-        self.inner.channels.get(&address)
-    }
-
-    /// Makes a call again, elsewhere, while no server is available and time is left.
-    pub(super) async fn again<A, F>(
-        &self,
-        again: Again,
-        longer: Duration,
-        call: impl Fn(Duration) -> F,
-    ) -> Result<A, Error>
-    where
-        F: Future<Output = Result<A, Error>>,
-    {
-        self.again_within(again, self.inner.options.call_timeout + longer, call).await
-    }
-
-    /// As [`Client::again`], taking at most `budget` in all.
+    /// Makes a call again, elsewhere, while no server is available and time is left: `budget` in all.
     pub(super) async fn again_within<A, F>(
         &self,
         again: Again,
+        way: Way<'_>,
         budget: Duration,
-        call: impl Fn(Duration) -> F,
+        call: impl Fn(Channel, Duration) -> F,
     ) -> Result<A, Error>
     where
         F: Future<Output = Result<A, Error>>,
@@ -203,27 +128,69 @@ impl Client {
         let mut before = None;
         loop {
             let left = until.saturating_sub(SystemClock.elapsed());
-            let error = match tokio::time::timeout(left, call(left)).await {
+            let error = match tokio::time::timeout(left, self.once(again, way, left, &call)).await {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(error)) => error,
-                Err(_) => {
-                    let servers = &self.inner.options.servers;
-                    return Err(before.map_or_else(late, |error| unreachable(error, servers)));
-                }
+                Err(_) => return Err(before.map_or_else(late, |error| self.unreachable(error))),
             };
             if error.kind != ErrorKind::Unavailable {
                 return Err(error);
             }
-            self.inner.route.lock().owners.clear();
+            self.forget_owners();
             let pause = wait.mul_f64(0.5 + self.fraction() / 2.0);
             let left = until.saturating_sub(SystemClock.elapsed());
             if again == Again::Unsafe || pause >= left {
-                return Err(unreachable(error, &self.inner.options.servers));
+                return Err(self.unreachable(error));
             }
             tokio::time::sleep(pause).await;
             before = Some(error);
             wait = (wait * 2).min(LONGEST_WAIT);
         }
+    }
+
+    /// One call at one server; given up early only if the shard's owner stands still and is replaced meanwhile.
+    async fn once<A, F>(
+        &self,
+        again: Again,
+        way: Way<'_>,
+        left: Duration,
+        call: impl Fn(Channel, Duration) -> F,
+    ) -> Result<A, Error>
+    where
+        F: Future<Output = Result<A, Error>>,
+    {
+        let at = self.server_for(way).await?;
+        let channel = self.inner.channels.get(&at.address)?;
+        let answer = if again == Again::Safe && at.is_owner {
+            tokio::select! {
+                answer = call(channel, left) => answer,
+                () = self.is_replaced(way, &at.address) => {
+                    Err(Error::new(ErrorKind::Unavailable, UNREACHABLE, "no answer before it was replaced"))
+                }
+            }
+        } else {
+            call(channel, left).await
+        };
+        match &answer {
+            Err(error) if error.code == UNREACHABLE => self.has_failed(&at.address, error),
+            _ => self.has_answered(&at.address),
+        }
+        answer
+    }
+
+    /// An error that says where the call went and why it failed there.
+    fn unreachable(&self, mut error: Error) -> Error {
+        if error.code == UNREACHABLE {
+            let failures = self.failures();
+            if !failures.is_empty() {
+                error.message = format!("no server could be reached: {failures}");
+            }
+        }
+        if error.remedy.is_empty() {
+            let servers = self.inner.options.servers.join(" or ");
+            error.remedy = format!("check that a server listens at {servers}");
+        }
+        error
     }
 
     pub(crate) fn fraction(&self) -> f64 {
@@ -251,18 +218,6 @@ pub(super) fn must_fit(bytes: usize) -> Result<(), Error> {
         .with_remedy("give fewer jobs or triggers in one call, or smaller parameters"))
 }
 
-fn pick(addresses: &[String], drawn: u64) -> Option<&str> {
-    let at = drawn.checked_rem(addresses.len() as u64)?;
-    usize::try_from(at).ok().and_then(|at| addresses.get(at)).map(String::as_str)
-}
-
 fn late() -> Error {
     Error::from(Status::new(Code::DeadlineExceeded, "no answer in time"))
-}
-
-fn unreachable(mut error: Error, servers: &[String]) -> Error {
-    if error.remedy.is_empty() {
-        error.remedy = format!("check that a server listens at {}", servers.join(" or "));
-    }
-    error
 }

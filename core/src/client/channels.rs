@@ -36,7 +36,8 @@ impl Channels {
     }
 }
 
-fn endpoint(address: &str) -> Result<Endpoint, Error> {
+/// How an address is connected to.
+pub(super) fn endpoint(address: &str) -> Result<Endpoint, Error> {
     let wrong = || {
         Error::invalid("bad_address", "servers", format!("{address:?} is not an address"))
             .with_remedy("give host:port, as \"127.0.0.1:7180\"")

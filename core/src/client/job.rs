@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::call::Again;
+use super::route::Way;
 use super::{Client, Error, ErrorKind, JobPut};
 use crate::clock::Millis;
 use crate::domain::Payload;
@@ -238,8 +239,10 @@ impl Client {
     /// # Errors
     /// As [`Client::job_put_all`].
     pub async fn job_put_specs(&self, jobs: Vec<v1::JobSpec>) -> Result<Vec<v1::JobPutResult>, Error> {
+        let first = jobs.first().map(|job| job.name.clone());
         let request = v1::JobPutRequest { app: self.app().to_owned(), jobs };
-        let reply = self.ask(Again::Safe, request, async |mut c, r| c.job_put(r).await).await?;
+        let way = Way::Owner(first.as_deref());
+        let reply = self.ask(Again::Safe, way, request, async |mut c, r| c.job_put(r).await).await?;
         Ok(reply.results)
     }
 
@@ -249,7 +252,7 @@ impl Client {
     /// [`ErrorKind::NotFound`].
     pub async fn job_get(&self, name: &str) -> Result<v1::Job, Error> {
         let request = v1::JobGetRequest { app: self.app().to_owned(), name: name.to_owned() };
-        self.ask(Again::Safe, request, async |mut c, r| c.job_get(r).await).await
+        self.ask(Again::Safe, Way::Owner(None), request, async |mut c, r| c.job_get(r).await).await
     }
 
     /// The jobs whose names come after `after` (empty: all), in order; 1 to 500 at a time.
@@ -258,7 +261,7 @@ impl Client {
     /// As any call's.
     pub async fn job_list(&self, after: &str, limit: u32) -> Result<Vec<v1::Job>, Error> {
         let request = v1::JobListRequest { app: self.app().to_owned(), after: after.to_owned(), limit };
-        Ok(self.ask(Again::Safe, request, async |mut c, r| c.job_list(r).await).await?.jobs)
+        Ok(self.ask(Again::Safe, Way::Owner(None), request, async |mut c, r| c.job_list(r).await).await?.jobs)
     }
 
     /// Lets a job fire again.
@@ -267,7 +270,7 @@ impl Client {
     /// [`ErrorKind::NotFound`].
     pub async fn job_enable(&self, name: &str) -> Result<v1::Job, Error> {
         let request = v1::JobSetEnabledRequest { app: self.app().to_owned(), name: name.to_owned() };
-        self.ask(Again::Safe, request, async |mut c, r| c.job_enable(r).await).await
+        self.ask(Again::Safe, Way::Owner(Some(name)), request, async |mut c, r| c.job_enable(r).await).await
     }
 
     /// Stops a job from firing by its schedule.
@@ -276,7 +279,7 @@ impl Client {
     /// [`ErrorKind::NotFound`].
     pub async fn job_disable(&self, name: &str) -> Result<v1::Job, Error> {
         let request = v1::JobSetEnabledRequest { app: self.app().to_owned(), name: name.to_owned() };
-        self.ask(Again::Safe, request, async |mut c, r| c.job_disable(r).await).await
+        self.ask(Again::Safe, Way::Owner(Some(name)), request, async |mut c, r| c.job_disable(r).await).await
     }
 
     /// Deletes a job; its runs stay.
@@ -285,7 +288,9 @@ impl Client {
     /// [`ErrorKind::NotFound`]; also when this very call deleted it, but the answer was lost.
     pub async fn job_delete(&self, name: &str) -> Result<(), Error> {
         let request = v1::JobDeleteRequest { app: self.app().to_owned(), name: name.to_owned() };
-        self.ask(Again::Safe, request, async |mut c, r| c.job_delete(r).await).await.map(drop)
+        self.ask(Again::Safe, Way::Owner(Some(name)), request, async |mut c, r| c.job_delete(r).await)
+            .await
+            .map(drop)
     }
 
     /// The next ticks of a job, 1 to 500, strictly after `from` (`None`: now).
@@ -295,7 +300,8 @@ impl Client {
     pub async fn job_next(&self, name: &str, from: Option<Millis>, count: u32) -> Result<Vec<Millis>, Error> {
         let from = from.map(Millis::get);
         let request = v1::JobNextRequest { app: self.app().to_owned(), name: name.to_owned(), from, count };
-        let reply = self.ask(Again::Safe, request, async |mut c, r| c.job_next(r).await).await?;
+        let reply =
+            self.ask(Again::Safe, Way::Owner(None), request, async |mut c, r| c.job_next(r).await).await?;
         Ok(reply.ticks.into_iter().map(Millis::new).collect())
     }
 
@@ -313,7 +319,7 @@ impl Client {
         let (from, to) = (from.get(), to.get());
         let (app, name) = (self.app().to_owned(), name.to_owned());
         let request = v1::JobLedgerRequest { app, name, from, to, limit: 500, page };
-        self.ask(Again::Safe, request, async |mut c, r| c.job_ledger(r).await).await
+        self.ask(Again::Safe, Way::Owner(None), request, async |mut c, r| c.job_ledger(r).await).await
     }
 }
 

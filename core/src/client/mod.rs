@@ -22,7 +22,9 @@ mod error;
 mod job;
 mod options;
 mod raw;
+mod route;
 mod run;
+mod servers;
 #[cfg(test)]
 mod tests;
 mod trigger;
@@ -32,16 +34,16 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use self::call::Route;
 use self::channels::Channels;
+use self::route::Route;
 use crate::id::Chance;
 
-pub use self::call::Located;
 pub use self::error::{Error, ErrorKind};
 pub use self::job::{Backoff, CatchUp, Job, Overlap, Routing};
 pub use self::options::Options;
+pub use self::route::Located;
 pub use self::run::RunFilter;
-pub use self::trigger::Trigger;
+pub use self::trigger::{Accepted, Trigger, Triggered};
 pub use self::view::{Change, Fired, JobPut, Run, RunState, Source};
 pub(crate) use self::view::{payload, wire};
 
@@ -72,7 +74,8 @@ impl Client {
             channels.get(server)?;
         }
         let chance = Mutex::new(Chance::from_seed(rand::random()));
-        Ok(Self { inner: Arc::new(Inner { options, bearer, channels, route: Mutex::default(), chance }) })
+        let route = Mutex::new(Route::new(options.servers.clone()));
+        Ok(Self { inner: Arc::new(Inner { options, bearer, channels, route, chance }) })
     }
 
     /// The app it speaks for.

@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes};
+use prost::Message;
 use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::http::uri::PathAndQuery;
 
 use super::call::{Again, MAX_MESSAGE_BYTES, must_fit};
+use super::route::Way;
 use super::{Client, Error, ErrorKind};
+use crate::protocol::v1;
 
 impl Client {
     /// Calls a method of the service `Client`, as "RunWait", with the bytes of its request; answers those of its reply.
@@ -29,9 +32,9 @@ impl Client {
         let path = PathAndQuery::try_from(format!("/fastjob.v1.Client/{method}")).map_err(|_| {
             Error::invalid("bad_method", "method", format!("{method:?} is not the name of a method"))
         })?;
+        let job = job_of(method, &request);
         let (path, request) = (&path, &request);
-        self.again_within(Again::Safe, timeout, |left| async move {
-            let channel = self.owner().await?;
+        self.again_within(Again::Safe, Way::Owner(job.as_deref()), timeout, |channel, left| async move {
             let mut client = tonic::client::Grpc::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
             client.ready().await.map_err(|error| {
                 Error::new(ErrorKind::Unavailable, "unavailable", format!("failed to connect: {error}"))
@@ -43,9 +46,21 @@ impl Client {
     }
 }
 
+/// The job that a request names first, if its method is one for the job's owner.
+fn job_of(method: &str, request: &Bytes) -> Option<String> {
+    let request = request.clone();
+    match method {
+        "JobPut" => Some(v1::JobPutRequest::decode(request).ok()?.jobs.into_iter().next()?.name),
+        "JobEnable" | "JobDisable" => Some(v1::JobSetEnabledRequest::decode(request).ok()?.name),
+        "JobDelete" => Some(v1::JobDeleteRequest::decode(request).ok()?.name),
+        "Trigger" => Some(v1::TriggerRequest::decode(request).ok()?.triggers.into_iter().next()?.job),
+        _ => None,
+    }
+}
+
 /// Messages as they are on the wire.
 #[derive(Clone, Copy)]
-struct Raw;
+pub(super) struct Raw;
 
 impl Codec for Raw {
     type Encode = Bytes;

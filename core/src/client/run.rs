@@ -6,8 +6,9 @@ use bytes::Bytes;
 
 use super::call::Again;
 use super::job::millis;
+use super::route::Way;
 use super::view::Run;
-use super::{Client, Error};
+use super::{Accepted, Client, Error, ErrorKind};
 use crate::clock::{Clock, SystemClock};
 use crate::id::RunId;
 use crate::protocol::v1;
@@ -58,7 +59,8 @@ impl Client {
             limit: filter.limit,
             before: filter.before.map(bytes).unwrap_or_default(),
         };
-        let reply = self.ask(Again::Safe, request, async |mut c, r| c.run_list(r).await).await?;
+        let reply =
+            self.ask(Again::Safe, Way::Owner(None), request, async |mut c, r| c.run_list(r).await).await?;
         reply.runs.into_iter().map(Run::try_from).collect()
     }
 
@@ -67,20 +69,54 @@ impl Client {
     /// # Errors
     /// [`super::ErrorKind::NotFound`].
     pub async fn run_wait(&self, id: RunId, timeout: Option<Duration>) -> Result<Run, Error> {
+        self.wait_by(v1::run_get_request::By::Id(bytes(id)), timeout).await
+    }
+
+    /// As [`Client::run_wait`], for the run that an accepted trigger makes.
+    ///
+    /// # Errors
+    /// [`super::ErrorKind::NotFound`] if there is none after `timeout`.
+    pub async fn run_wait_accepted(
+        &self,
+        accepted: &Accepted,
+        timeout: Option<Duration>,
+    ) -> Result<Run, Error> {
+        self.wait_by(accepted.by(), timeout).await
+    }
+
+    /// The run that an accepted trigger has made.
+    ///
+    /// # Errors
+    /// [`super::ErrorKind::NotFound`] if it has made none yet.
+    pub async fn run_by_accepted(&self, accepted: &Accepted) -> Result<Run, Error> {
+        self.run_get_by(accepted.by()).await
+    }
+
+    async fn wait_by(&self, by: v1::run_get_request::By, timeout: Option<Duration>) -> Result<Run, Error> {
+        use v1::run_get_request::By;
         let until = timeout.map(|timeout| SystemClock.elapsed().saturating_add(timeout));
+        let app = self.app().to_owned();
+        let request = match by {
+            By::Id(id) => v1::RunWaitRequest { app, id, ..Default::default() },
+            By::Request(request) => v1::RunWaitRequest { app, request: Some(request), ..Default::default() },
+            By::Key(key) => v1::RunWaitRequest { app, key: Some(key), ..Default::default() },
+        };
         loop {
             let left = until.map_or(LONG_POLL, |until| until.saturating_sub(SystemClock.elapsed()));
             let wait = left.min(LONG_POLL);
-            let request = v1::RunWaitRequest {
-                app: self.app().to_owned(),
-                id: bytes(id),
-                timeout_ms: millis(wait),
-                ..Default::default()
-            };
-            let run = self.ask_for(Again::Safe, wait, request, async |mut c, r| c.run_wait(r).await).await?;
-            let run = Run::try_from(run)?;
-            if run.state.is_ended() || until.is_some_and(|until| SystemClock.elapsed() >= until) {
-                return Ok(run);
+            let is_over = || until.is_some_and(|until| SystemClock.elapsed() >= until);
+            let request = v1::RunWaitRequest { timeout_ms: millis(wait), ..request.clone() };
+            let may_come = request.id.is_empty();
+            let way = Way::Owner(None);
+            match self.ask_for(Again::Safe, way, wait, request, async |mut c, r| c.run_wait(r).await).await {
+                Err(error) if may_come && error.kind == ErrorKind::NotFound && !is_over() => {}
+                Err(error) => return Err(error),
+                Ok(run) => {
+                    let run = Run::try_from(run)?;
+                    if run.state.is_ended() || is_over() {
+                        return Ok(run);
+                    }
+                }
             }
         }
     }
@@ -91,7 +127,9 @@ impl Client {
     /// [`super::ErrorKind::NotFound`].
     pub async fn run_cancel(&self, id: RunId) -> Result<Run, Error> {
         let request = v1::RunCancelRequest { app: self.app().to_owned(), id: bytes(id) };
-        self.ask(Again::Safe, request, async |mut c, r| c.run_cancel(r).await).await?.try_into()
+        self.ask(Again::Safe, Way::Owner(None), request, async |mut c, r| c.run_cancel(r).await)
+            .await?
+            .try_into()
     }
 
     /// Makes a new run of a finished one.
@@ -101,12 +139,16 @@ impl Client {
     pub async fn run_retry(&self, id: RunId) -> Result<Run, Error> {
         let request =
             v1::RunRetryRequest { app: self.app().to_owned(), id: bytes(id), request_id: self.request_id() };
-        self.ask(Again::Safe, request, async |mut c, r| c.run_retry(r).await).await?.try_into()
+        self.ask(Again::Safe, Way::Owner(None), request, async |mut c, r| c.run_retry(r).await)
+            .await?
+            .try_into()
     }
 
-    async fn run_get_by(&self, by: v1::run_get_request::By) -> Result<Run, Error> {
+    pub(super) async fn run_get_by(&self, by: v1::run_get_request::By) -> Result<Run, Error> {
         let request = v1::RunGetRequest { app: self.app().to_owned(), by: Some(by) };
-        self.ask(Again::Safe, request, async |mut c, r| c.run_get(r).await).await?.try_into()
+        self.ask(Again::Safe, Way::Owner(None), request, async |mut c, r| c.run_get(r).await)
+            .await?
+            .try_into()
     }
 }
 

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use super::call::Again;
 use super::job::millis;
+use super::route::Way;
 use super::view::{self, Fired};
 use super::{Client, Error, ErrorKind, Overlap};
-use crate::clock::Millis;
+use crate::clock::{Clock, Millis, SystemClock};
 use crate::domain::Payload;
+use crate::id::RequestId;
 use crate::protocol::v1;
 
 /// One firing of a job.
@@ -81,6 +83,63 @@ impl From<v1::TriggerSpec> for Trigger {
     }
 }
 
+/// What became of a trigger.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Triggered {
+    /// Its run, and whether that existed before.
+    Run(Box<v1::Run>, bool),
+    /// The job's owner could not be reached: the trigger is durable, and its run is made later.
+    Accepted(Accepted),
+}
+
+/// A trigger that is durable, though its run is not known yet.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Accepted {
+    pub(super) spec: v1::TriggerSpec,
+}
+
+impl Accepted {
+    /// The trigger of this request, which carried no idempotency key.
+    pub fn of_request(job: impl Into<String>, request: RequestId) -> Self {
+        let request_id = bytes::Bytes::copy_from_slice(request.as_bytes());
+        Self { spec: v1::TriggerSpec { job: job.into(), request_id, ..Default::default() } }
+    }
+
+    /// As text, as the command line shows it.
+    pub fn request_id(&self) -> String {
+        request_text(&self.spec.request_id)
+    }
+
+    /// How its run is asked for.
+    pub(super) fn by(&self) -> v1::run_get_request::By {
+        let (job, spec) = (self.spec.job.clone(), &self.spec);
+        if spec.idempotency_key.is_empty() {
+            let request_id = spec.request_id.clone();
+            return v1::run_get_request::By::Request(v1::JobRequest { job, request_id });
+        }
+        v1::run_get_request::By::Key(v1::JobKey { job, idempotency_key: spec.idempotency_key.clone() })
+    }
+
+    fn unknown(&self) -> Error {
+        unknown(&self.spec.request_id)
+    }
+}
+
+fn unknown(request: &[u8]) -> Error {
+    let message = "the job's owner was not reached: the trigger is stored and will fire, but has no run yet";
+    Error::new(ErrorKind::Timeout, "accepted", message).with_remedy(format!(
+        "do not trigger again; ask for the run by its job and the request id {}",
+        request_text(request)
+    ))
+}
+
+fn request_text(request: &[u8]) -> String {
+    RequestId::from_slice(request).map(|id| id.to_string()).unwrap_or_default()
+}
+
+/// How often the run of an accepted trigger is asked for.
+const LOOK_EVERY: Duration = Duration::from_millis(300);
+
 impl Client {
     /// The most triggers of one call.
     pub const MAX_TRIGGERS: usize = 1_000;
@@ -107,10 +166,44 @@ impl Client {
     /// As [`Client::trigger`], by messages: the run, and whether it existed before.
     ///
     /// # Errors
-    /// As [`Client::trigger`].
+    /// As [`Client::trigger`]. While the job's owner cannot be reached, a server may accept the trigger for it: then the
+    /// run is waited for, and if it is not known after [`super::Options::call_timeout`], the error's code is `accepted`:
+    /// the job will be fired all the same.
     pub async fn trigger_spec(&self, spec: v1::TriggerSpec) -> Result<(v1::Run, bool), Error> {
-        let result = self.trigger_specs(vec![spec]).await?.pop();
-        opened(result.unwrap_or_default())
+        match self.trigger_once(spec).await? {
+            Triggered::Run(run, existed) => Ok((*run, existed)),
+            Triggered::Accepted(accepted) => Ok((self.run_of(&accepted).await?, false)),
+        }
+    }
+
+    /// As [`Client::trigger_spec`], without waiting for the run of a trigger that was accepted.
+    ///
+    /// # Errors
+    /// As [`Client::trigger`].
+    pub async fn trigger_once(&self, mut spec: v1::TriggerSpec) -> Result<Triggered, Error> {
+        if spec.request_id.is_empty() {
+            spec.request_id = self.request_id();
+        }
+        let result = self.trigger_specs(vec![spec.clone()]).await?.pop().unwrap_or_default();
+        match result.result {
+            Some(v1::trigger_result::Result::Accepted(_)) => Ok(Triggered::Accepted(Accepted { spec })),
+            _ => opened(result).map(|(run, existed)| Triggered::Run(Box::new(run), existed)),
+        }
+    }
+
+    /// The run of an accepted trigger, once the job's owner has made it.
+    async fn run_of(&self, accepted: &Accepted) -> Result<v1::Run, Error> {
+        let until = SystemClock.elapsed().saturating_add(self.inner.options.call_timeout);
+        loop {
+            match self.run_get_by(accepted.by()).await {
+                Err(error) if error.kind == ErrorKind::NotFound => {}
+                found => return found.map(super::Run::into_message),
+            }
+            if SystemClock.elapsed() >= until {
+                return Err(accepted.unknown());
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 
     /// As [`Client::trigger_all`], by messages. A request id is made for those that have none.
@@ -134,8 +227,10 @@ impl Client {
             }
         }
         let sent = triggers.len();
+        let first = triggers.first().map(|trigger| trigger.job.clone());
         let request = v1::TriggerRequest { app: self.app().to_owned(), triggers };
-        let results = self.ask(Again::Safe, request, async |mut c, r| c.trigger(r).await).await?.results;
+        let way = Way::Owner(first.as_deref());
+        let results = self.ask(Again::Safe, way, request, async |mut c, r| c.trigger(r).await).await?.results;
         if results.len() != sent {
             let message = format!("the server answered {} results for {sent} triggers", results.len());
             return Err(Error::new(ErrorKind::Internal, "internal", message));
@@ -148,11 +243,7 @@ fn opened(result: v1::TriggerResult) -> Result<(v1::Run, bool), Error> {
     match result.result {
         Some(v1::trigger_result::Result::Run(run)) => Ok((run, result.existed)),
         Some(v1::trigger_result::Result::Error(detail)) => Err(Error::from_detail(detail)),
-        Some(v1::trigger_result::Result::Accepted(_)) => Err(Error::new(
-            ErrorKind::Unavailable,
-            "accepted",
-            "the owner could not be reached: the trigger is stored and will fire",
-        )),
+        Some(v1::trigger_result::Result::Accepted(request)) => Err(unknown(&request)),
         None => Err(Error::new(ErrorKind::Internal, "internal", "the server answered an empty result")),
     }
 }

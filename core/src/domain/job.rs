@@ -2,9 +2,18 @@
 
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
 use super::{Name, Payload, Trigger};
 use crate::clock::Millis;
 use crate::id::{JobId, ShardKey};
+
+/// The shard of an app with this many whose owner has the job: by the hash of its name, so that all find it without asking.
+pub fn shard_of(job: &str, shards: u16) -> u16 {
+    let digest = Sha256::digest(job);
+    let head = u64::from_be_bytes(digest[..8].try_into().expect("8 of 32 bytes"));
+    u16::try_from(head % u64::from(shards.max(1))).expect("less than the number of shards")
+}
 
 /// A job as its row holds it.
 #[derive(Clone, PartialEq, Debug)]

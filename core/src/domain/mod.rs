@@ -9,7 +9,9 @@ pub mod run;
 pub mod trigger;
 pub mod worker;
 
-pub use job::{Backoff, CatchUp, CatchUpPolicy, Definition, Job, Limits, ManagedBy, Overlap, Retry, Routing};
+pub use job::{
+    Backoff, CatchUp, CatchUpPolicy, Definition, Job, Limits, ManagedBy, Overlap, Retry, Routing, shard_of,
+};
 pub use name::Name;
 pub use payload::{Encoding, Failure, Payload};
 pub use refusal::{Refusal, RefusalKind};

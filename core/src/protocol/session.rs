@@ -33,6 +33,7 @@ pub struct AppHello {
     floors: Vec<(u16, Epoch)>,
     running: Vec<(u16, AttemptKey)>,
     unacked: Vec<(u16, Outcome)>,
+    shards: Vec<u16>,
 }
 
 /// Reads a Hello.
@@ -49,6 +50,7 @@ pub fn hello(hello: v1::Hello) -> Result<AppHello, Refusal> {
     field::items("running", hello.running.len(), 0..=most_attempts)?;
     field::items("unacked", hello.unacked.len(), 0..=most_attempts)?;
     field::items("floors", hello.floors.len(), 0..=usize::from(u16::MAX) + 1)?;
+    field::items("shards", hello.shards.len(), 0..=usize::from(u16::MAX) + 1)?;
     let mut floors = Vec::with_capacity(hello.floors.len());
     for (at, floor) in hello.floors.iter().enumerate() {
         let shard = shard(floor.shard).map_err(|inner| inner.within(&format!("floors[{at}]")))?;
@@ -62,6 +64,8 @@ pub fn hello(hello: v1::Hello) -> Result<AppHello, Refusal> {
     for (at, given) in hello.unacked.into_iter().enumerate() {
         unacked.push(outcome(given).map_err(|inner| inner.within(&format!("unacked[{at}]")))?);
     }
+    let shards = hello.shards.iter().map(|&number| shard(number).map_err(|inner| inner.within("shards")));
+    let shards = shards.collect::<Result<_, _>>()?;
     let slots = field::number("slots", hello.slots.into(), 1..=WorkerProfile::MAX_SLOTS.into())?;
     let profile = WorkerProfile {
         session: field::id("session", &hello.session)?,
@@ -73,7 +77,7 @@ pub fn hello(hello: v1::Hello) -> Result<AppHello, Refusal> {
         labels: labels(&hello.labels)?,
     };
     let app = field::name("app", &hello.app)?;
-    Ok(AppHello { app, profile, ordinal: hello.ordinal, floors, running, unacked })
+    Ok(AppHello { app, profile, ordinal: hello.ordinal, floors, running, unacked, shards })
 }
 
 impl AppHello {
@@ -86,6 +90,11 @@ impl AppHello {
             running: of(&self.running, shard).copied().collect(),
             unacked: of(&self.unacked, shard).cloned().collect(),
         }
+    }
+
+    /// The shards whose owners are to hear it; empty: all.
+    pub fn shards(&self) -> &[u16] {
+        &self.shards
     }
 
     /// Who says it.
@@ -124,6 +133,7 @@ pub fn outcome(given: v1::Outcome) -> Result<(u16, Outcome), Refusal> {
         v1::OutcomeKind::Failed => OutcomeKind::Failed(error.unwrap_or_default()),
         v1::OutcomeKind::TimedOut => OutcomeKind::TimedOut(error.unwrap_or_default()),
         v1::OutcomeKind::Cancelled => OutcomeKind::Cancelled(error.unwrap_or_default()),
+        v1::OutcomeKind::Lost => OutcomeKind::Lost(error.unwrap_or_default()),
         v1::OutcomeKind::Unspecified => {
             return Err(
                 Refusal::invalid("unknown_value", "kind", "is unspecified").remedy("say how it ended")
@@ -232,7 +242,7 @@ pub struct Greeting {
 pub fn frame(frame: Frame, shard: u16, greeting: &Greeting, now: Millis) -> v1::ServerMessage {
     use v1::server_message::Message;
     message(match frame {
-        Frame::Welcome { epoch, lost_after_ms, adopted, drop } => Message::Welcome(v1::Welcome {
+        Frame::Welcome { epoch, ordinal, lost_after_ms, adopted, drop } => Message::Welcome(v1::Welcome {
             shards: vec![v1::ShardEpoch { shard: shard.into(), epoch: epoch.0 }],
             server: greeting.server.as_bytes().to_vec().into(),
             server_time: now.get(),
@@ -242,6 +252,7 @@ pub fn frame(frame: Frame, shard: u16, greeting: &Greeting, now: Millis) -> v1::
             adopted: adopted.iter().map(|key| key_to(key, shard)).collect(),
             drop: drop.iter().map(|key| key_to(key, shard)).collect(),
             protocol: PROTOCOL,
+            ordinal,
         }),
         Frame::Dispatch(dispatch) => Message::Dispatch(dispatch_to(*dispatch, shard)),
         Frame::Cancel { key, reason, grace_ms } => {
@@ -293,6 +304,7 @@ fn dispatch_to(dispatch: Dispatch, shard: u16) -> v1::Dispatch {
         revision: dispatch.revision,
         source: run::source(dispatch.source).into(),
         idempotency_key,
+        lost_after_ms: dispatch.lost_after_ms,
     }
 }
 

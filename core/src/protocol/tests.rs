@@ -477,7 +477,13 @@ fn a_welcome_says_who_speaks_and_names_attempts_by_shard() {
     let key = AttemptKey { run: RunId::from_bytes([1; 16]), attempt: 1, token: Token(5) };
     let greeting =
         session::Greeting { server: ServerId::from_bytes([4; 16]), ping_ms: 1_000, silence_ms: 3_000 };
-    let frame = Frame::Welcome { epoch: Epoch(9), lost_after_ms: 30_000, adopted: vec![key], drop: vec![] };
+    let frame = Frame::Welcome {
+        epoch: Epoch(9),
+        ordinal: 3,
+        lost_after_ms: 30_000,
+        adopted: vec![key],
+        drop: vec![],
+    };
     let message = session::frame(frame, 1, &greeting, NOW).message;
     let Some(v1::server_message::Message::Welcome(welcome)) = message else { panic!("it is a welcome") };
     assert_eq!(welcome.shards, [v1::ShardEpoch { shard: 1, epoch: 9 }]);

@@ -27,6 +27,8 @@ pub enum Frame {
     Welcome {
         /// Of this owner.
         epoch: Epoch,
+        /// Of the Hello.
+        ordinal: u64,
         /// How long it may be away before its attempts are lost.
         lost_after_ms: i64,
         /// Of the attempts it named: these go on.
@@ -89,6 +91,8 @@ pub struct Dispatch {
     pub source: Source,
     /// The caller's; `None`: the run's id serves.
     pub idempotency_key: Option<Arc<str>>,
+    /// How long its worker may be away; `None`: as the Welcome says.
+    pub lost_after_ms: Option<i64>,
 }
 
 /// Why an attempt should end.

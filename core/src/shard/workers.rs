@@ -27,8 +27,8 @@ impl Shard {
     /// A worker introduces itself: attempts it has go on, others of its were never delivered, and what it could not
     /// report it reports now.
     pub(super) fn hello(&mut self, stream: StreamId, hello: Hello, turn: &mut Turn) {
-        let session = hello.profile.session;
-        let greeting = self.sessions.greet(stream, hello.profile, hello.ordinal, turn.now);
+        let (session, ordinal) = (hello.profile.session, hello.ordinal);
+        let greeting = self.sessions.greet(stream, hello.profile, ordinal, turn.now);
         if greeting == Greeting::Stale {
             return;
         }
@@ -48,7 +48,7 @@ impl Shard {
             turn.frame(stream, Frame::HelloAgain);
         }
         let (epoch, lost_after_ms) = (self.settings.epoch, self.settings.worker_lost_after_ms);
-        turn.frame(stream, Frame::Welcome { epoch, lost_after_ms, adopted, drop });
+        turn.frame(stream, Frame::Welcome { epoch, ordinal, lost_after_ms, adopted, drop });
         for (id, knowledge) in held {
             match knowledge {
                 Knowledge::Has | Knowledge::Doubtful => self.adopt(id, turn),

@@ -8,15 +8,25 @@ use crate::clock::{Clock, Millis, SystemClock};
 
 /// A counter that the side which runs the handlers raises.
 #[derive(Default)]
-pub(super) struct Life(AtomicU64);
+pub(super) struct Life {
+    count: AtomicU64,
+    /// As of the last [`Life::risen`].
+    seen: AtomicU64,
+}
 
 impl Life {
     pub(super) fn raise(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.count.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn count(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// The count, if it has risen since this was asked last.
+    pub(super) fn risen(&self) -> Option<u64> {
+        let count = self.count();
+        (self.seen.swap(count, Ordering::Relaxed) < count).then_some(count)
     }
 }
 

@@ -30,6 +30,8 @@ pub(super) struct Hub {
     outbox: Mutex<Outbox>,
     ordinal: AtomicU64,
     streams: AtomicU64,
+    /// Which stream carries which shard may have to change.
+    pub(super) routes: Notify,
     /// The first deadline may have changed.
     deadlines: Notify,
     /// Fewer attempts are running or unacknowledged.
@@ -74,6 +76,7 @@ impl Hub {
             outbox,
             ordinal: AtomicU64::new(0),
             streams: AtomicU64::new(0),
+            routes: Notify::new(),
             deadlines: Notify::new(),
             settled: Notify::new(),
             ended: Mutex::new(false),
@@ -101,14 +104,16 @@ impl Hub {
         self.streams.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// A Hello on this stream. It is composed here and now, so the stream before it must have ended.
-    pub(super) fn hello(&self, stream: StreamId) -> v1::Hello {
-        let held = self.change(|outbox, now, _| outbox.hello(stream, now));
+    /// A Hello on this stream, for these shards alone or (none) for all. It is composed here and now, so the stream before
+    /// it must have ended, or its server have said that it moved.
+    pub(super) fn hello(&self, stream: StreamId, shards: &[u32]) -> v1::Hello {
+        let ordinal = self.ordinal.fetch_add(1, Ordering::Relaxed) + 1;
+        let held = self.change(|outbox, now, _| outbox.hello(stream, shards, ordinal, now));
         let of = &self.profile;
         v1::Hello {
             app: of.app.clone(),
             session: of.session.clone(),
-            ordinal: self.ordinal.fetch_add(1, Ordering::Relaxed) + 1,
+            ordinal,
             worker: of.worker.clone(),
             sdk: of.sdk.clone(),
             protocol: 1,
@@ -119,6 +124,7 @@ impl Hub {
             floors: held.floors,
             running: held.running,
             unacked: held.unacked,
+            shards: shards.to_vec(),
         }
     }
 

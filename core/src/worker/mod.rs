@@ -26,8 +26,11 @@ mod handler;
 mod hub;
 mod locate;
 mod outbox;
+mod places;
 mod queue;
+mod report;
 mod serve;
+mod servers;
 mod session;
 mod taker;
 #[cfg(test)]

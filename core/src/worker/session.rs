@@ -11,7 +11,7 @@ use tonic::Streaming;
 
 use super::attempt::duration;
 use super::hub::{Contact, Hub};
-use super::outbox::{StreamId, say};
+use super::outbox::{Greeted, Move, StreamId, say};
 use crate::client::{Client, Error, ErrorKind};
 use crate::clock::{Clock, SystemClock};
 use crate::protocol::v1;
@@ -23,12 +23,10 @@ use crate::protocol::v1::worker_message::Message as Said;
 pub(super) enum Left {
     /// As it was asked to.
     Closed,
-    /// Its server does not own the shards any more.
+    /// Its server owns nothing any more that was expected of it.
     Moved {
-        /// Where the new owner listens; may be empty.
-        to: String,
-        /// Else how long to wait before asking.
-        after: Duration,
+        /// Whether it ever did.
+        served: bool,
     },
     /// It broke after its Welcome.
     Broken(Error),
@@ -43,23 +41,31 @@ struct Session {
     /// Something is to be sent.
     dirty: bool,
     welcomed: bool,
-    hello_due: bool,
     beat: Option<v1::Beat>,
     heard: Duration,
     silence: Duration,
-    moved: Option<Moved>,
+    /// How long it may stay without serving any shard.
+    until: Option<Duration>,
 }
 
-struct Moved {
-    to: String,
-    after: Duration,
-    until: Duration,
+/// The stream's place in the outbox, given up whichever way the stream ends.
+struct Place {
+    hub: Arc<Hub>,
+    id: StreamId,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.hub.change(|outbox, now, _| outbox.close(self.id, now));
+    }
 }
 
 /// From the connection to the Welcome: the owner may be reading its runs.
 const WELCOME_WITHIN: Duration = Duration::from_secs(10);
 /// How long a server that moved keeps the stream.
 const MOVED_STAYS: Duration = Duration::from_secs(5);
+/// How long a stream stays whose only Welcomes came from owners that were replaced: another shard's may be on its way.
+const REFUSED_STAYS: Duration = Duration::from_secs(1);
 /// Silence at which a stream is left when the Welcome names none.
 const SILENCE: Duration = Duration::from_secs(3);
 /// Frames that wait for the connection; more wait in the outbox.
@@ -74,30 +80,28 @@ pub(super) async fn run(
     close: CancellationToken,
 ) -> Left {
     let wake = hub.change(|outbox, _, _| outbox.open(id));
+    let _place = Place { hub: hub.clone(), id };
     let mut session = Session {
-        hub: hub.clone(),
+        hub,
         id,
         wake,
         dirty: false,
         welcomed: false,
-        hello_due: false,
         beat: None,
         heard: SystemClock.elapsed(),
         silence: WELCOME_WITHIN,
-        moved: None,
+        until: None,
     };
-    let left = tokio::select! {
+    tokio::select! {
         () = close.cancelled() => Left::Closed,
         left = session.connect(&client, address) => left,
-    };
-    hub.change(|outbox, _, _| outbox.close(id));
-    left
+    }
 }
 
 impl Session {
     async fn connect(&mut self, client: &Client, address: &str) -> Left {
         let (frames, outgoing) = mpsc::channel(FRAMES_AHEAD);
-        let hello = v1::WorkerFrame { messages: vec![say(Said::Hello(self.hub.hello(self.id)))] };
+        let hello = v1::WorkerFrame { messages: vec![say(Said::Hello(self.hub.hello(self.id, &[])))] };
         let sent = frames.try_send(hello);
         debug_assert!(sent.is_ok(), "the channel was empty");
         let mut worker = match client.stream_to(address) {
@@ -128,7 +132,8 @@ impl Session {
             let patience = self.patience()?;
             tokio::select! {
                 frame = incoming.message() => match frame? {
-                    Some(frame) => self.receive(frame)?,
+                    Some(frame) => self.receive(frame),
+                    None if self.is_vacated() => return Ok(self.moved()),
                     None => return Err(gone("the server ended the stream")),
                 },
                 permit = frames.reserve(), if self.dirty => match permit {
@@ -152,21 +157,35 @@ impl Session {
             return Err(gone(format!("nothing was heard for {} ms", silent.as_millis())));
         }
         let left = self.silence - silent;
-        Ok(self.moved.as_ref().map_or(left, |moved| moved.until.saturating_sub(now).min(left)))
+        Ok(self.until.map_or(left, |until| until.saturating_sub(now).min(left)))
     }
 
-    /// Whether a server that moved has acknowledged all, or its time is over.
+    /// Whether the server owns nothing any more and has acknowledged all, or its time is over.
     fn leaves(&mut self) -> Option<Left> {
-        let moved = self.moved.take_if(|moved| {
-            SystemClock.elapsed() >= moved.until || !self.hub.look(|outbox| outbox.awaits_acks(self.id))
-        })?;
-        Some(Left::Moved { to: moved.to, after: moved.after })
+        let now = SystemClock.elapsed();
+        if self.is_vacated() {
+            let over = now >= *self.until.get_or_insert(now + MOVED_STAYS);
+            return (over || !self.hub.look(|outbox| outbox.awaits_acks(self.id))).then_some(self.moved());
+        }
+        if self.welcomed {
+            self.until = None;
+        }
+        let over = self.until.is_some_and(|until| now >= until);
+        over.then(|| Left::Refused(gone("the server owns none of the app's shards")))
     }
 
-    fn receive(&mut self, frame: v1::ServerFrame) -> Result<(), Error> {
+    fn moved(&self) -> Left {
+        Left::Moved { served: self.welcomed }
+    }
+
+    fn is_vacated(&self) -> bool {
+        self.hub.look(|outbox| outbox.is_vacated(self.id))
+    }
+
+    fn receive(&mut self, frame: v1::ServerFrame) {
         let hub = self.hub.clone();
-        let mut acknowledged = false;
-        let done = hub.change(|outbox, now, events| {
+        let (mut acknowledged, mut has_moved) = (false, false);
+        hub.change(|outbox, now, events| {
             self.heard = now;
             outbox.heard(self.id, now);
             for message in frame.messages {
@@ -179,40 +198,50 @@ impl Session {
                     Some(Heard::Cancel(cancel)) => outbox.cancel(&cancel, now, events),
                     Some(Heard::Ping(ping)) => self.answer(&ping, now),
                     Some(Heard::Welcome(welcome)) => {
-                        let served = outbox.welcome(self.id, &welcome, now, events);
+                        let greeted = outbox.welcome(self.id, &welcome, now, events);
                         acknowledged = true;
-                        self.welcome(&welcome, served, now)?;
+                        self.welcome(&welcome, greeted, now);
                     }
-                    Some(Heard::HelloAgain(_)) => self.hello_due = true,
+                    Some(Heard::HelloAgain(again)) => outbox.ask_again(self.id, again.shard),
                     Some(Heard::Moved(moved)) => {
-                        outbox.retire(self.id);
+                        has_moved = true;
                         let after = duration(moved.retry_after_ms);
-                        self.moved = Some(Moved { to: moved.to, after, until: now + MOVED_STAYS });
+                        let v1::Moved { to, shards, .. } = moved;
+                        outbox.moved(Move { stream: self.id, shards, to, after }, now);
                     }
                     None => {}
                 }
             }
-            Ok(())
         });
         self.dirty = true;
         if acknowledged {
             hub.has_settled();
         }
-        done
+        if has_moved {
+            hub.routes.notify_one();
+        }
     }
 
-    fn welcome(&mut self, welcome: &v1::Welcome, served: usize, now: Duration) -> Result<(), Error> {
+    fn welcome(&mut self, welcome: &v1::Welcome, greeted: Greeted, now: Duration) {
         self.hub.server_clock.learn(welcome.server_time, now);
-        self.silence = match duration(welcome.silence_ms) {
-            Duration::ZERO => SILENCE,
-            silence => silence,
-        };
-        if served == 0 {
-            return Err(gone("the server owns none of the app's shards"));
+        match greeted {
+            Greeted::Outdated => {}
+            Greeted::Refused if self.welcomed => {}
+            Greeted::Refused => {
+                self.until.get_or_insert(now + REFUSED_STAYS);
+            }
+            Greeted::Served => {
+                self.silence = match duration(welcome.silence_ms) {
+                    Duration::ZERO => SILENCE,
+                    silence => silence,
+                };
+                self.until = None;
+                if !std::mem::replace(&mut self.welcomed, true) {
+                    self.hub.routes.notify_one();
+                }
+                self.hub.contact.send_replace(Contact::Made);
+            }
         }
-        self.welcomed = true;
-        self.hub.contact.send_replace(Contact::Made);
-        Ok(())
     }
 
     fn answer(&mut self, ping: &v1::Ping, now: Duration) {
@@ -226,8 +255,9 @@ impl Session {
         if let Some(beat) = self.beat.take() {
             messages.push(say(Said::Beat(beat)));
         }
-        if std::mem::take(&mut self.hello_due) {
-            messages.push(say(Said::Hello(self.hub.hello(self.id))));
+        let due = self.hub.change(|outbox, _, _| outbox.take_due(self.id));
+        if !due.is_empty() {
+            messages.push(say(Said::Hello(self.hub.hello(self.id, &due))));
         }
         self.dirty = self.hub.change(|outbox, _, _| outbox.fill(self.id, &mut messages));
         (!messages.is_empty()).then_some(v1::WorkerFrame { messages })

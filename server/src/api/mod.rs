@@ -27,6 +27,7 @@ use crate::cluster::peers::Peers;
 use crate::owner::door::Doors;
 use crate::owner::waiters::Waiters;
 use crate::store::{App, ErrorKind, Store, StoreError};
+use crate::trust::Trust;
 
 pub use room::Room;
 
@@ -51,6 +52,8 @@ pub struct Parts {
     pub doors: Doors,
     /// Of the shards owned elsewhere.
     pub directory: Directory,
+    /// Whether this server may act.
+    pub trust: Trust,
     /// Who waits for a run's end.
     pub waiters: Waiters,
     /// Who may do what.
@@ -128,6 +131,25 @@ impl Api {
     /// Where the other shards are.
     pub fn directory(&self) -> &Directory {
         &self.0.directory
+    }
+
+    /// Whether this server holds its lease: without it, others may act for its shards, and what it knows of the cluster may
+    /// be long past.
+    pub fn trusts_itself(&self) -> bool {
+        self.0.trust.holds()
+    }
+
+    /// # Errors
+    /// `Unavailable` if this server's lease has lapsed.
+    pub fn must_trust_itself(&self) -> Result<(), Refusal> {
+        if self.trusts_itself() {
+            return Ok(());
+        }
+        Err(unavailable(
+            "lease_lapsed",
+            "the server could not renew its lease: it does not reach the database",
+        )
+        .remedy("ask another server, or repeat the call in a moment"))
     }
 
     /// Where the shard's owner listens, unless that is here: then it is just coming or going.

@@ -1,7 +1,7 @@
 //! How single arguments are read: instants, durations, ids, parameters.
 
 use clap::Args;
-use fastjob_core::id::RunId;
+use fastjob_core::id::{RequestId, RunId};
 use fastjob_core::protocol::v1::{Encoding, Payload};
 
 use super::Failure;
@@ -38,6 +38,11 @@ pub(super) fn duration(text: &str) -> Result<i64, String> {
 /// The 16 bytes of a run's id.
 pub(super) fn run_id(text: &str) -> Result<RunId, String> {
     text.parse().map_err(|_| "not a run's id: give a UUID, as `fastjob run list` shows it".into())
+}
+
+/// A trigger's request id.
+pub(super) fn request_id(text: &str) -> Result<RequestId, String> {
+    text.parse().map_err(|_| "not a request id: give the UUID that `fastjob job run` printed".into())
 }
 
 /// What a handler gets.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use fastjob_core::client::Client;
+use fastjob_core::client::{Accepted, Client, Run, Triggered};
 use fastjob_core::id::RunId;
 use fastjob_core::protocol::v1;
 
@@ -44,7 +44,16 @@ pub(super) struct Fire {
 impl Fire {
     pub(super) async fn run(self, client: &Client, printer: &Printer) -> Result<Exit, Failure> {
         let (wait, timeout) = (self.wait, self.timeout);
-        let (run, _existed) = client.trigger_spec(self.spec()?).await?;
+        let run = match client.trigger_once(self.spec()?).await? {
+            Triggered::Run(run, _existed) => run,
+            Triggered::Accepted(accepted) if wait => {
+                return wait_for_accepted(client, printer, &accepted, timeout).await;
+            }
+            Triggered::Accepted(accepted) => {
+                printer.one(&shape::accepted(&accepted))?;
+                return Ok(Exit::Done);
+            }
+        };
         if !wait {
             printer.one(&shape::run(&run))?;
             return Ok(Exit::Done);
@@ -74,9 +83,25 @@ pub(super) async fn wait_for(
     id: RunId,
     timeout_ms: Option<i64>,
 ) -> Result<Exit, Failure> {
-    let timeout =
-        timeout_ms.and_then(|ms| u64::try_from(ms).ok()).map_or(DEFAULT_WAIT, Duration::from_millis);
-    let run = client.run_wait(id, Some(timeout)).await?.into_message();
+    shown(printer, client.run_wait(id, Some(longest(timeout_ms))).await?)
+}
+
+/// As [`wait_for`], for the run that an accepted trigger is yet to make.
+pub(super) async fn wait_for_accepted(
+    client: &Client,
+    printer: &Printer,
+    accepted: &Accepted,
+    timeout_ms: Option<i64>,
+) -> Result<Exit, Failure> {
+    shown(printer, client.run_wait_accepted(accepted, Some(longest(timeout_ms))).await?)
+}
+
+fn longest(timeout_ms: Option<i64>) -> Duration {
+    timeout_ms.and_then(|ms| u64::try_from(ms).ok()).map_or(DEFAULT_WAIT, Duration::from_millis)
+}
+
+fn shown(printer: &Printer, run: Run) -> Result<Exit, Failure> {
+    let run = run.into_message();
     printer.one(&shape::run(&run))?;
     Ok(Exit::of_run(&run))
 }

@@ -1,12 +1,12 @@
 //! `fastjob run`: each firing of a job.
 
 use clap::{Args, Subcommand, ValueEnum};
-use fastjob_core::client::{Client, Error, Run, RunFilter};
-use fastjob_core::id::RunId;
+use fastjob_core::client::{Accepted, Client, Error, Run, RunFilter};
+use fastjob_core::id::{RequestId, RunId};
 use fastjob_core::protocol::v1;
 
 use super::connect::Connect;
-use super::job_run::wait_for;
+use super::job_run::{wait_for, wait_for_accepted};
 use super::print::Printer;
 use super::{Exit, Failure, args, follow, shape};
 
@@ -50,18 +50,21 @@ enum Verb {
     },
 }
 
-/// Names a run by its id, or by the idempotency key it was triggered with.
+/// Names a run by its id, or by the idempotency key or request id of its trigger.
 #[derive(Args, Debug)]
 struct Which {
     /// The run's id.
-    #[arg(value_parser = args::run_id, required_unless_present = "key", conflicts_with = "key")]
+    #[arg(value_parser = args::run_id, required_unless_present_any = ["key", "request"], conflicts_with_all = ["key", "request"])]
     id: Option<RunId>,
-    /// The job of the idempotency key.
-    #[arg(long, value_name = "J", requires = "key", conflicts_with = "id")]
+    /// The job of the idempotency key or request id.
+    #[arg(long, value_name = "J", conflicts_with = "id")]
     job: Option<String>,
     /// The idempotency key.
     #[arg(long, value_name = "K", requires = "job")]
     key: Option<String>,
+    /// The request id that `job run` printed when its trigger was accepted.
+    #[arg(long, value_name = "ID", requires = "job", conflicts_with = "key", value_parser = args::request_id)]
+    request: Option<RequestId>,
 }
 
 #[derive(Args, Debug)]
@@ -118,6 +121,9 @@ impl RunCommand {
             }
             Verb::List(list) => list.run(&client, &printer).await?,
             Verb::Wait { which, timeout } => {
+                if let Some(accepted) = which.accepted() {
+                    return wait_for_accepted(&client, &printer, &accepted, timeout).await;
+                }
                 let id = match which.id {
                     Some(id) => id,
                     None => which.get(&client).await?.id,
@@ -132,7 +138,15 @@ impl RunCommand {
 }
 
 impl Which {
+    /// The trigger whose request id is given.
+    fn accepted(&self) -> Option<Accepted> {
+        Some(Accepted::of_request(self.job.as_deref()?, self.request?))
+    }
+
     async fn get(&self, client: &Client) -> Result<Run, Error> {
+        if let Some(accepted) = self.accepted() {
+            return client.run_by_accepted(&accepted).await;
+        }
         match (self.id, &self.job, &self.key) {
             (None, Some(job), Some(key)) => client.run_by_key(job, key).await,
             (id, ..) => client.run_get(id.expect("an id is required unless job and key are given")).await,

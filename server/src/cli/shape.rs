@@ -3,6 +3,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use fastjob_core::client::Accepted;
 use fastjob_core::id::Id;
 use fastjob_core::protocol::v1;
 use serde_json::{Value, json};
@@ -62,6 +63,11 @@ fn attempt(attempt: &v1::Attempt) -> Value {
         "outcome": attempt.outcome,
         "error": failure(attempt.error.as_ref()),
     })
+}
+
+/// A trigger that was accepted for an owner that could not be reached.
+pub(super) fn accepted(accepted: &Accepted) -> Value {
+    json!({ "accepted": true, "request_id": accepted.request_id() })
 }
 
 /// A line of a ledger: a run or a gap. `None`: of a kind that this version does not know.

@@ -10,6 +10,7 @@ pub mod inbox;
 pub mod key;
 pub mod lease;
 pub mod peers;
+pub mod reach;
 mod view;
 
 use std::collections::HashMap;

@@ -57,6 +57,13 @@ impl Contact {
         self.alive_at
     }
 
+    /// A tick at which this server has no right to ask: the worker is not judged for what it could not answer.
+    pub(super) fn excuse(&mut self, elapsed: Duration) {
+        self.alive += elapsed.saturating_sub(self.judged);
+        self.heard = elapsed;
+        self.judged = elapsed;
+    }
+
     /// Judges at a tick. A pause of this server (stopped, asleep, overloaded) is not the worker's silence: after one,
     /// the worker is given its time anew.
     pub(super) fn judge(&mut self, elapsed: Duration) -> Verdict {
@@ -128,5 +135,15 @@ mod tests {
         assert_eq!(contact.judge(Duration::from_secs(101)), Verdict::Alive);
         assert_eq!(contact.judge(Duration::from_secs(103)), Verdict::Alive);
         assert_eq!(contact.judge(Duration::from_secs(104)), Verdict::Silent);
+    }
+
+    #[test]
+    fn while_this_server_may_not_ask_the_worker_is_not_judged() {
+        let mut contact = contact();
+        for at in 1..100 {
+            contact.excuse(Duration::from_secs(at));
+        }
+        assert_eq!(contact.judge(Duration::from_secs(100)), Verdict::Alive);
+        assert_eq!(contact.alive_at(), Millis::new(0), "it is no proof of life");
     }
 }

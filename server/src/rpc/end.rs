@@ -12,7 +12,7 @@ use v1::server_message::Message as ServerWord;
 /// How long the last words to owner and worker may take.
 pub(super) const END_WAIT: Duration = Duration::from_secs(5);
 /// When a worker should ask for the new owner, if that is not known.
-const MOVED_RETRY_MS: i64 = 500;
+pub(super) const MOVED_RETRY_MS: i64 = 250;
 
 /// The way to the worker.
 pub(super) type Out = mpsc::Sender<Result<v1::ServerFrame, Status>>;
@@ -21,8 +21,10 @@ pub(super) type Out = mpsc::Sender<Result<v1::ServerFrame, Status>>;
 pub(super) enum End {
     /// The worker closed it, or its connection broke.
     Left,
-    /// The owner is elsewhere, here if known.
-    Moved(Option<String>),
+    /// No owner of the app is here any more; the worker was told where they are.
+    Moved,
+    /// This server stops.
+    Stopping,
     /// With this status.
     Refused(Refusal),
 }
@@ -36,9 +38,9 @@ impl From<Refusal> for End {
 /// Tells the worker why its stream is over.
 pub(super) async fn say_end(out: &Out, end: End) {
     let last = match end {
-        End::Left => return,
-        End::Moved(to) => {
-            let moved = v1::Moved { to: to.unwrap_or_default(), retry_after_ms: MOVED_RETRY_MS };
+        End::Left | End::Moved => return,
+        End::Stopping => {
+            let moved = v1::Moved { retry_after_ms: MOVED_RETRY_MS, ..v1::Moved::default() };
             Ok(v1::ServerFrame { messages: vec![session::message(ServerWord::Moved(moved))] })
         }
         End::Refused(refusal) => {

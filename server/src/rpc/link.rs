@@ -31,8 +31,8 @@ pub(super) struct Link {
 pub(super) enum Heard {
     /// Frames of this shard.
     Frames(u16, Vec<Frame>),
-    /// The owner's loop has ended.
-    Gone,
+    /// The loop of this shard's owner has ended.
+    Gone(u16),
     /// The owner lives and closed this stream: its queue was full.
     Closed,
 }
@@ -113,7 +113,7 @@ impl Link {
     fn heard(&self, frames: Option<Vec<Frame>>) -> Heard {
         match frames {
             Some(frames) => Heard::Frames(self.shard(), frames),
-            None if self.door.is_gone() => Heard::Gone,
+            None if self.door.is_gone() => Heard::Gone(self.shard()),
             None => Heard::Closed,
         }
     }

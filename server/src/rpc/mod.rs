@@ -7,6 +7,7 @@ mod client;
 mod contact;
 mod end;
 mod link;
+mod links;
 mod peer;
 mod session;
 mod worker;

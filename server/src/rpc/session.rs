@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::task::Poll;
 use std::time::Duration;
 
 use fastjob_core::clock::Millis;
@@ -19,8 +18,9 @@ use v1::worker_message::Message as WorkerWord;
 
 use super::Pace;
 use super::contact::{Contact, Verdict};
-use super::end::{END_WAIT, End, Out, broken, flooded, gone_quiet, refuse, say_end};
-use super::link::{Heard, Link};
+use super::end::{END_WAIT, End, Out, broken, gone_quiet, refuse, say_end};
+use super::link::Heard;
+use super::links::{Links, Wanted};
 use crate::api::Api;
 use crate::api::auth::{Authorized, Caller};
 use crate::metrics;
@@ -40,15 +40,6 @@ pub(super) struct Session {
     pub(super) inbound: Streaming<v1::WorkerFrame>,
     pub(super) out: Out,
     pub(super) stopping: CancellationToken,
-}
-
-/// What a stream takes from its owners at the moment.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Wanted {
-    /// Its worker takes what it is sent.
-    Frames,
-    /// Enough waits for its worker.
-    Nothing,
 }
 
 /// A worker that may speak for its app.
@@ -76,7 +67,7 @@ impl Session {
     async fn introduction(&mut self) -> Result<Introduced, End> {
         let first = tokio::select! {
             first = timeout(HELLO_WAIT, self.inbound.message()) => first,
-            () = self.stopping.cancelled() => return Err(End::Moved(None)),
+            () = self.stopping.cancelled() => return Err(End::Stopping),
         };
         let late = |_| refuse("hello_late", "no Hello came within 10 s", "say Hello first");
         let frame = first.map_err(late)?.map_err(broken)?.ok_or(End::Left)?;
@@ -85,20 +76,14 @@ impl Session {
             return Err(refuse("hello_first", "the first message is no Hello", "say Hello first").into());
         };
         let hello = session::hello(hello).map_err(|inner| inner.within("hello"))?;
+        self.api.must_trust_itself()?;
         let by = self.caller.of_app(hello.app.as_str()).await.map_err(|inner| inner.within("hello"))?;
         Ok(Introduced { hello, by, rest: messages.collect() })
     }
 
     async fn converse(self, introduced: Introduced) -> Result<(), End> {
         let Introduced { hello, by, rest } = introduced;
-        let stream = self.api.doors().next_stream();
-        let owners = self.api.locate(&by);
-        let slots = hello.profile().slots;
-        let doors = owners.iter().filter_map(|owner| self.api.doors().get(owner.shard));
-        let links: Vec<_> = doors.map(|door| Link::new(door, stream, slots)).collect();
-        if links.is_empty() {
-            return Err(End::Moved(owners.iter().find_map(|owner| self.api.elsewhere(owner.shard))));
-        }
+        let links = Links::new(self.api.clone(), by);
         let greeting = Greeting {
             server: self.api.server(),
             ping_ms: self.pace.ping_ms,
@@ -106,7 +91,7 @@ impl Session {
         };
         let contact = Contact::new(self.pace, self.api.now(), self.api.clock().elapsed());
         let mut conversation = Conversation {
-            stream,
+            stream: links.stream(),
             app: hello.app.clone(),
             profile: hello.profile().clone(),
             links,
@@ -134,7 +119,7 @@ struct Conversation {
     stream: StreamId,
     app: Name,
     profile: WorkerProfile,
-    links: Vec<Link>,
+    links: Links,
     greeting: Greeting,
     contact: Contact,
     /// For the worker, in order; at most [`MAX_FRAME_MESSAGES`] and the frames of one turn.
@@ -146,7 +131,8 @@ struct Conversation {
 impl Conversation {
     fn begin(&mut self, hello: &AppHello, rest: Vec<v1::WorkerMessage>) -> Result<(), End> {
         self.say_hello(hello)?;
-        self.hear_all(1, rest)
+        self.hear_all(1, rest)?;
+        self.must_have_owners()
     }
 
     async fn go_on(&mut self) -> End {
@@ -161,7 +147,7 @@ impl Conversation {
                     Ok(None) => Err(End::Left),
                     Err(status) => Err(broken(status)),
                 },
-                heard = poll_fn(|cx| poll_links(&mut self.links, cx, wanted)) => self.hear_owner(heard),
+                heard = poll_fn(|cx| self.links.poll(cx, wanted)) => self.hear_owner(heard),
                 room = out.reserve(), if self.ping_due || !self.ready.is_empty() => match room {
                     Ok(room) => {
                         room.send(Ok(self.next_frame()));
@@ -172,7 +158,7 @@ impl Conversation {
                 },
                 _ = tick.tick() => self.tick(),
                 () = out.closed() => Err(End::Left),
-                () = self.session.stopping.cancelled() => Err(End::Moved(None)),
+                () = self.session.stopping.cancelled() => Err(End::Stopping),
             };
             if let Err(end) = step {
                 return end;
@@ -181,14 +167,28 @@ impl Conversation {
     }
 
     /// Tells the worker why the stream is over, and the owners that it is and when the worker was last known to live.
-    async fn leave(self, end: End) {
+    async fn leave(mut self, end: End) {
+        if matches!(end, End::Moved | End::Stopping) {
+            // A worker that takes nothing learns all of it from the owners that come.
+            let _ = timeout(END_WAIT, self.send_rest()).await;
+        }
         let last_contact = self.contact.alive_at();
         let last = Message::StreamEnded { stream: self.stream, last_contact };
-        let ends = self.links.into_iter().map(|link| link.end(last.clone()));
-        let told = timeout(END_WAIT, futures_util::future::join_all(ends));
+        let told = timeout(END_WAIT, self.links.end(&last));
         let (told, ()) = tokio::join!(told, say_end(&self.session.out, end));
         if told.is_err() {
             tracing::warn!(stream = self.stream.0, "the owner did not take the end of a stream in time");
+        }
+    }
+
+    /// What owners have said already: verdicts among it, and where the shards went.
+    async fn send_rest(&mut self) {
+        self.ping_due = false;
+        loop {
+            let frame = self.next_frame();
+            if frame.messages.is_empty() || self.session.out.send(Ok(frame)).await.is_err() {
+                return;
+            }
         }
     }
 
@@ -223,7 +223,7 @@ impl Conversation {
             WorkerWord::Outcome(outcome) => {
                 let (shard, outcome) = session::outcome(outcome).map_err(|inner| inner.within("outcome"))?;
                 self.worker_works();
-                self.say(shard, Message::Outcome { stream, outcome })
+                self.links.say(shard, Message::Outcome { stream, outcome })
             }
             WorkerWord::Credit(credit) => {
                 let shard = session::shard(credit.shard).map_err(|inner| inner.within("credit"))?;
@@ -231,20 +231,20 @@ impl Conversation {
                     let refusal = Refusal::invalid("out_of_bounds", "credit.add", "is more than the slots");
                     return Err(refusal.remedy("grant no more than the slots of the Hello").into());
                 }
-                self.say(shard, Message::Credit { stream, add: credit.add })
+                self.links.say(shard, Message::Credit { stream, add: credit.add })
             }
             WorkerWord::Progress(progress) => {
                 let (shard, key, percent, note) =
                     session::progress(&progress).map_err(|inner| inner.within("progress"))?;
                 self.worker_works();
-                self.say(shard, Message::Progress { key, percent, note })
+                self.links.say(shard, Message::Progress { key, percent, note })
             }
-            WorkerWord::Bye(_) => self.say_all(|_| Message::Bye { stream }),
+            WorkerWord::Bye(_) => self.links.say_all(&Message::Bye { stream }),
             WorkerWord::Hello(hello) => self.hear_hello_again(hello),
         }
     }
 
-    /// A Hello on a stream that has said one: an owner forgot the worker.
+    /// A Hello on a stream that has said one: an owner forgot the worker, or came to be here.
     fn hear_hello_again(&mut self, hello: v1::Hello) -> Result<(), End> {
         let hello = session::hello(hello).map_err(|inner| inner.within("hello"))?;
         if hello.app != self.app || hello.profile().session != self.profile.session {
@@ -253,41 +253,32 @@ impl Conversation {
             );
         }
         self.profile = hello.profile().clone();
-        self.say_hello(&hello)
+        self.say_hello(&hello)?;
+        self.must_have_owners()
     }
 
     fn say_hello(&mut self, hello: &AppHello) -> Result<(), End> {
-        let stream = self.stream;
-        self.say_all(|shard| Message::Hello { stream, hello: hello.of_shard(shard) })
-    }
-
-    fn say_all(&mut self, message: impl Fn(u16) -> Message) -> Result<(), End> {
-        for link in &mut self.links {
-            let word = message(link.shard());
-            link.say(word).map_err(|_| flooded())?;
-        }
+        let moved = self.links.greet(hello)?;
+        self.ready.extend(moved);
         Ok(())
     }
 
-    fn say(&mut self, shard: u16, message: Message) -> Result<(), End> {
-        let link = self.links.iter_mut().find(|link| link.shard() == shard).ok_or_else(|| {
-            Refusal::invalid("shard_elsewhere", "shard", format!("{shard} is not served on this stream"))
-                .remedy("ask Locate for its owner")
-        })?;
-        link.say(message).map_err(|_| flooded().into())
+    fn must_have_owners(&self) -> Result<(), End> {
+        if self.links.is_empty() { Err(End::Moved) } else { Ok(()) }
     }
 
     fn hear_owner(&mut self, heard: Heard) -> Result<(), End> {
         match heard {
             Heard::Frames(shard, frames) => {
                 self.take(shard, frames);
-                // The next frames are another shard's, if it has some.
-                self.links.rotate_left(1);
+                self.links.take_turns();
                 Ok(())
             }
-            Heard::Gone => {
-                let elsewhere = |link: &Link| self.session.api.elsewhere(link.key());
-                Err(End::Moved(self.links.iter().find_map(elsewhere)))
+            Heard::Gone(shard) => {
+                let (last, moved) = self.links.depart(shard);
+                self.take(shard, last);
+                self.ready.extend(moved);
+                self.must_have_owners()
             }
             Heard::Closed => Err(Refusal::new(
                 RefusalKind::Unavailable,
@@ -322,14 +313,15 @@ impl Conversation {
     }
 
     fn gather(&mut self) {
-        for at in 0..self.links.len() {
-            while self.ready.len() < MAX_FRAME_MESSAGES {
-                let link = &mut self.links[at];
-                let shard = link.shard();
-                let Some(frames) = link.more() else { break };
-                self.take(shard, frames);
-            }
+        let now = self.session.api.now();
+        let (ready, greeting) = (&mut self.ready, &self.greeting);
+        if ready.len() >= MAX_FRAME_MESSAGES {
+            return;
         }
+        self.links.gather(|shard, frames| {
+            ready.extend(frames.into_iter().map(|frame| session::frame(frame, shard, greeting, now)));
+            if ready.len() < MAX_FRAME_MESSAGES { Wanted::Frames } else { Wanted::Nothing }
+        });
     }
 
     fn tick(&mut self) -> Result<(), End> {
@@ -341,7 +333,13 @@ impl Conversation {
             );
             return Err(refusal.remedy("connect with a valid token").into());
         }
-        match self.contact.judge(self.session.api.clock().elapsed()) {
+        let elapsed = self.session.api.clock().elapsed();
+        if !self.session.api.trusts_itself() {
+            // A ping would tell the worker that its owner acts. It leaves after the silence and asks others.
+            self.contact.excuse(elapsed);
+            return Ok(());
+        }
+        match self.contact.judge(elapsed) {
             Verdict::Alive => {}
             Verdict::Silent => {
                 return Err(gone_quiet("worker_silent", "the worker did not answer the pings"));
@@ -366,22 +364,4 @@ impl Conversation {
     fn times(&self) -> (Millis, Duration) {
         (self.session.api.now(), self.session.api.clock().elapsed())
     }
-}
-
-/// Hands on what waits for the owners, and takes what they say if that is `wanted`.
-fn poll_links(links: &mut [Link], cx: &mut std::task::Context<'_>, wanted: Wanted) -> Poll<Heard> {
-    for link in links.iter_mut() {
-        if link.poll_say(cx).is_err() {
-            return Poll::Ready(Heard::Gone);
-        }
-    }
-    if wanted == Wanted::Nothing {
-        return Poll::Pending;
-    }
-    for link in links {
-        if let Poll::Ready(heard) = link.poll_hear(cx) {
-            return Poll::Ready(heard);
-        }
-    }
-    Poll::Pending
 }

@@ -43,6 +43,7 @@ impl WorkerDoor {
 impl Worker for WorkerDoor {
     async fn locate(&self, request: Request<v1::LocateRequest>) -> Result<Response<v1::LocateReply>, Status> {
         let (by, _) = of_app(&self.api, request, |message| &message.app).await?;
+        self.api.must_trust_itself().map_err(refused)?;
         let shards = self.api.locate(&by).into_iter().map(client::owner).collect();
         answer(v1::LocateReply { shards, servers: self.api.servers_up(&by) })
     }

@@ -3,11 +3,9 @@
 
 use bytes::Bytes;
 use fastjob_core::clock::Millis;
-use fastjob_core::domain::{Attempt, FireKey, Gap, Job, Name, Run};
+use fastjob_core::domain::{self, Attempt, FireKey, Gap, Job, Name, Run};
 use fastjob_core::id::{AppId, Epoch, InboxId, JobId, RunId, ServerId, ShardKey, TokenId};
 use fastjob_core::shard::{Facts, Needs, OpenPage, Rows};
-
-use sha2::{Digest, Sha256};
 
 use super::error::StoreError;
 
@@ -39,6 +37,9 @@ pub(super) trait Ownership {
     async fn server_renew(&self, server: ServerId, seq: u64) -> Result<Option<Renewal>, StoreError>;
     /// Declares a server draining or dead if it is not dead and its seq is still `seq`; tells whether it was.
     async fn server_mark(&self, server: ServerId, seq: u64, state: ServerPhase) -> Result<bool, StoreError>;
+    /// Removes at most `limit` rows of servers that are dead, renewed last before `before`, and own nothing. Answers how
+    /// many.
+    async fn servers_forget(&self, before: Millis, limit: u32) -> Result<u64, StoreError>;
     /// All servers, newest first.
     async fn server_list(&self) -> Result<Vec<Server>, StoreError>;
     /// Every shard with its owner, in order of (app, shard).
@@ -150,10 +151,7 @@ pub struct App {
 impl App {
     /// The shard of a job: by the hash of its name, so that every server finds it without asking.
     pub fn shard_of(&self, job: &str) -> ShardKey {
-        let digest = Sha256::digest(job);
-        let head = u64::from_be_bytes(digest[..8].try_into().expect("8 of 32 bytes"));
-        let shard = head % u64::from(self.shards.max(1));
-        ShardKey { app: self.id, shard: u16::try_from(shard).expect("less than the number of shards") }
+        ShardKey { app: self.id, shard: domain::shard_of(job, self.shards) }
     }
 }
 

@@ -20,6 +20,8 @@ use fastjob_server::owner::door::{Door, Doors, Knock};
 use fastjob_server::owner::waiters::Waiters;
 use fastjob_server::rpc::{self, Pace};
 use fastjob_server::store::{App, NewApp, NewToken, Store, StoreOptions};
+use fastjob_server::trust::Trust;
+use fastjob_server::trust::time::DatabaseTime;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
@@ -33,6 +35,9 @@ use v1::worker_message::Message as WorkerWord;
 /// Longer than anything that is waited for here; a test that reaches it has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// A lease that outlasts every test.
+const LONG: Duration = Duration::from_secs(3_600);
+
 /// A pace at which nothing times out.
 pub const CALM: Pace = Pace { ping_ms: 20, silence_ms: 60_000, lost_after_ms: 60_000 };
 
@@ -42,6 +47,7 @@ pub struct Bench {
     pub store: Store,
     pub doors: Doors,
     pub directory: Directory,
+    pub trust: Trust,
     pub waiters: Waiters,
     pub app: App,
     /// Of the app.
@@ -55,6 +61,11 @@ pub struct Bench {
 
 impl Bench {
     pub async fn start(pace: Pace) -> Self {
+        Self::with_shards(1, pace).await
+    }
+
+    /// One whose app has so many shards.
+    pub async fn with_shards(shards: u16, pace: Pace) -> Self {
         let data = tempfile::tempdir().expect("a place for the database");
         let url = format!("sqlite:{}", data.path().join("fastjob.db").display());
         let store = Store::open(&url, StoreOptions::default()).await.expect("a new database");
@@ -63,14 +74,17 @@ impl Bench {
         let (admin, token) = (Secret::new(), Secret::new());
         store.admin_token_init(&new_token(&admin)).await.expect("the store works");
         let app =
-            NewApp { name: name("demo"), shards: 1, token: new_token(&token), created_at: SystemClock.now() };
+            NewApp { name: name("demo"), shards, token: new_token(&token), created_at: SystemClock.now() };
         let app = store.app_create(&app).await.expect("the store works").expect("the name is free");
         auth.refresh().await.expect("the store works");
         let (doors, directory, waiters) = (Doors::default(), Directory::default(), Waiters::default());
+        let trust = Trust::new(DatabaseTime::new(Arc::clone(&clock)));
+        trust.extend(clock.elapsed(), LONG);
         let api = Api::new(Parts {
             store: store.clone(),
             doors: doors.clone(),
             directory: directory.clone(),
+            trust: trust.clone(),
             waiters: waiters.clone(),
             auth,
             clock,
@@ -88,7 +102,21 @@ impl Bench {
         let channel = Channel::from_shared(format!("http://{address}")).expect("an address");
         let channel = channel.connect().await.expect("the server listens");
         let (token, admin) = (token.reveal(), admin.reveal());
-        Self { api, store, doors, directory, waiters, app, token, admin, stop, channel, server, _data: data }
+        Self {
+            api,
+            store,
+            doors,
+            directory,
+            trust,
+            waiters,
+            app,
+            token,
+            admin,
+            stop,
+            channel,
+            server,
+            _data: data,
+        }
     }
 
     pub fn shard(&self) -> ShardKey {
@@ -97,17 +125,32 @@ impl Bench {
 
     /// Owns the app's shard from now on.
     pub fn own(&self) -> OwnerSide {
-        let (door, queue) = Door::new(self.shard(), Epoch(7));
-        self.doors.insert(door.clone());
         self.directory_says(Some("127.0.0.1:7180"));
+        self.own_shard(0)
+    }
+
+    /// Owns this shard from now on, whatever the directory says.
+    pub fn own_shard(&self, shard: u16) -> OwnerSide {
+        let (door, queue) = Door::new(ShardKey { shard, ..self.shard() }, Epoch(7));
+        self.doors.insert(door.clone());
         OwnerSide { door, queue }
     }
 
     /// What the directory says of the app's shard.
     pub fn directory_says(&self, address: Option<&str>) {
-        let owner =
-            Owner { shard: self.shard(), epoch: Epoch(7), address: address.map(Into::into), server: None };
-        self.directory.fill(vec![owner], vec!["127.0.0.1:7180".into()]);
+        self.directory_says_all(&[address]);
+    }
+
+    /// What the directory says of the app's shards.
+    pub fn directory_says_all(&self, addresses: &[Option<&str>]) {
+        let owner = |(shard, address): (u16, &Option<&str>)| Owner {
+            shard: ShardKey { shard, ..self.shard() },
+            epoch: Epoch(7),
+            address: address.map(Into::into),
+            server: None,
+        };
+        let owners = (0..).zip(addresses).map(owner).collect();
+        self.directory.fill(owners, vec!["127.0.0.1:7180".into()]);
     }
 
     /// A worker's stream with this token, on which nothing was said.

@@ -46,7 +46,7 @@ impl Outbox {
             self.deadlines.pop_first();
             self.deadline_passed(&key, now, server_now, events);
         }
-        let contact = self.lose_shards(now, events);
+        let contact = self.lose_contact(now, events);
         let deadline = self.deadlines.first().map(|(due, _)| *due);
         [contact, deadline].into_iter().flatten().min()
     }
@@ -110,31 +110,6 @@ impl Outbox {
             self.report(key, outcome);
             self.wake(key.shard);
         }
-    }
-
-    /// Gives up what is held for shards whose owner was not heard for too long; answers when the next one would be.
-    fn lose_shards(&mut self, now: Duration, events: &mut Vec<Event>) -> Option<Duration> {
-        let mut next: Option<Duration> = None;
-        let mut lost = Vec::new();
-        for (&number, shard) in &mut self.shards {
-            if shard.held == 0 || shard.lost || shard.lost_after.is_zero() {
-                continue;
-            }
-            let due = shard.heard.saturating_add(shard.lost_after);
-            if due <= now {
-                shard.lost = true;
-                lost.push(number);
-            } else {
-                next = Some(next.map_or(due, |next| next.min(due)));
-            }
-        }
-        if !lost.is_empty() {
-            let keys: Vec<_> = self.held.keys().filter(|key| lost.contains(&key.shard)).copied().collect();
-            for key in keys {
-                self.disown(&key, CancelReason::Lost, now, events);
-            }
-        }
-        next
     }
 
     fn set_deadline(&mut self, key: &AttemptKey, due: Duration) {

@@ -3,23 +3,27 @@
 //!
 //! Invariant: credit that is out on live streams and attempts held are together never more than the slots.
 
+mod elsewhere;
 mod end;
 mod outcome;
 mod speak;
+mod streams;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
-
 use crate::clock::Millis;
 use crate::protocol::v1;
-use crate::worker::attempt::{Attempt, AttemptKey, CancelReason, duration};
+use crate::worker::attempt::{Attempt, AttemptKey};
 use crate::worker::handler::Completion;
 use crate::worker::queue::Event;
 
+use self::streams::{Shard, Stream};
+
+pub(in crate::worker) use self::elsewhere::Report;
 pub(in crate::worker) use self::speak::say;
+pub(in crate::worker) use self::streams::{FLOOR_LAPSES, Greeted, Move};
 
 /// Names one stream of this process.
 pub(in crate::worker) type StreamId = u64;
@@ -31,8 +35,10 @@ pub(in crate::worker) struct Outbox {
     held: HashMap<AttemptKey, Held>,
     shards: BTreeMap<u32, Shard>,
     streams: HashMap<StreamId, Stream>,
+    /// Not followed yet.
+    moves: Vec<Move>,
     deadlines: BTreeSet<(Duration, AttemptKey)>,
-    /// Outcomes that are durable but not judged yet; the newest, at most as many as there are slots.
+    /// Outcomes that are durable but not judged yet: the newest, at most [`STORED_PER_SLOT`] for each slot.
     stored: VecDeque<v1::Outcome>,
     progress: BTreeMap<AttemptKey, (u32, String)>,
     /// Attempts whose handler has not returned.
@@ -46,37 +52,16 @@ struct Held {
     attempt: Arc<Attempt>,
     started_at: Option<Millis>,
     outcome: Option<v1::Outcome>,
+    /// The stream that carried the outcome last.
+    sent_on: Option<StreamId>,
     returned: bool,
     /// Acknowledged, or of no interest to the owner any more.
     settled: bool,
     deadline: Option<Duration>,
 }
 
-struct Shard {
-    /// The stream whose Welcome named it.
-    stream: Option<StreamId>,
-    floor: i64,
-    /// When a frame of its owner came last.
-    heard: Duration,
-    lost_after: Duration,
-    lost: bool,
-    /// Credit granted on its stream and not used.
-    unspent: u32,
-    held: u32,
-    /// Outcomes to be sent.
-    ready: VecDeque<AttemptKey>,
-}
-
-struct Stream {
-    wake: Arc<Notify>,
-    welcomed: bool,
-    /// No credit is granted on it any more.
-    retired: bool,
-    said_bye: bool,
-}
-
-/// A floor counts for this long after the last frame of the owner that set it.
-pub(in crate::worker) const FLOOR_LAPSES: Duration = Duration::from_secs(15);
+/// Stored outcomes that are remembered, for each slot; the oldest are dropped beyond it.
+const STORED_PER_SLOT: usize = 4;
 
 impl Outbox {
     pub(in crate::worker) fn new(slots: u32, turn: u32) -> Self {
@@ -86,75 +71,13 @@ impl Outbox {
             held: HashMap::new(),
             shards: BTreeMap::new(),
             streams: HashMap::new(),
+            moves: Vec::new(),
             deadlines: BTreeSet::new(),
             stored: VecDeque::new(),
             progress: BTreeMap::new(),
             running: 0,
             unacked: 0,
             leaving: false,
-        }
-    }
-
-    /// The shards that the app has: the slots are spread over them.
-    pub(in crate::worker) fn locate(&mut self, shards: impl IntoIterator<Item = u32>, now: Duration) {
-        for shard in shards {
-            self.shards.entry(shard).or_insert_with(|| Shard::new(now));
-        }
-        self.wake_all();
-    }
-
-    /// A stream begins: nothing is sent on it before its Welcome but the Hello.
-    pub(in crate::worker) fn open(&mut self, stream: StreamId) -> Arc<Notify> {
-        let wake = Arc::new(Notify::new());
-        let opened = Stream { wake: wake.clone(), welcomed: false, retired: false, said_bye: false };
-        self.streams.insert(stream, opened);
-        wake
-    }
-
-    /// A stream has ended; so has its credit.
-    pub(in crate::worker) fn close(&mut self, stream: StreamId) {
-        self.streams.remove(&stream);
-        for shard in self.shards.values_mut().filter(|shard| shard.stream == Some(stream)) {
-            shard.stream = None;
-            shard.unspent = 0;
-        }
-    }
-
-    /// The owner has judged the Hello: which shards this stream serves, and what is not wanted any more.
-    /// Answers how many shards it may serve: those of an older epoch than the floor are refused.
-    pub(in crate::worker) fn welcome(
-        &mut self,
-        stream: StreamId,
-        welcome: &v1::Welcome,
-        now: Duration,
-        events: &mut Vec<Event>,
-    ) -> usize {
-        let Some(opened) = self.streams.get_mut(&stream) else { return 0 };
-        opened.welcomed = true;
-        let mut served = 0;
-        for of in &welcome.shards {
-            let shard = self.shards.entry(of.shard).or_insert_with(|| Shard::new(now));
-            if of.epoch < shard.floor_at(now) {
-                continue;
-            }
-            served += 1;
-            shard.stream = Some(stream);
-            shard.floor = of.epoch;
-            shard.heard = now;
-            shard.lost_after = duration(welcome.lost_after_ms);
-            shard.lost = false;
-            shard.unspent = 0;
-        }
-        for key in welcome.drop.iter().filter_map(AttemptKey::from_wire) {
-            self.disown(&key, CancelReason::Superseded, now, events);
-        }
-        served
-    }
-
-    /// A frame came on this stream.
-    pub(in crate::worker) fn heard(&mut self, stream: StreamId, now: Duration) {
-        for shard in self.shards.values_mut().filter(|shard| shard.stream == Some(stream)) {
-            shard.heard = now;
         }
     }
 
@@ -180,8 +103,8 @@ impl Outbox {
             return;
         }
         let shard = self.shards.get_mut(&key.shard).expect("found above");
-        shard.floor = shard.floor.max(epoch);
-        shard.held += 1;
+        shard.raise_floor(epoch);
+        shard.takes(&attempt);
         self.running += 1;
         let deadline = now.saturating_add(attempt.timeout);
         self.deadlines.insert((deadline, key));
@@ -189,6 +112,7 @@ impl Outbox {
             attempt: attempt.clone(),
             started_at: None,
             outcome: None,
+            sent_on: None,
             returned: false,
             settled: false,
             deadline: Some(deadline),
@@ -204,15 +128,17 @@ impl Outbox {
         let Some(key) = AttemptKey::from_wire(wire) else { return };
         let Some(held) = self.held.get_mut(&key) else { return };
         let Some(outcome) = held.outcome.take() else { return };
+        tracing::trace!(run = %key.run, attempt = key.attempt, verdict = ack.verdict().as_str_name(), "outcome answered");
         self.unacked -= 1;
         held.settled = true;
         if ack.verdict() == v1::Verdict::Stored {
-            if self.stored.len() >= self.slots as usize {
+            if self.stored.len() >= (self.slots as usize).saturating_mul(STORED_PER_SLOT) {
                 self.stored.pop_front();
             }
             self.stored.push_back(outcome);
         }
         self.release(&key);
+        self.wake(key.shard);
     }
 
     /// The handler is called.
@@ -255,25 +181,6 @@ impl Outbox {
         }
     }
 
-    /// Nothing is granted on this stream any more: its server no longer owns the shards.
-    pub(in crate::worker) fn retire(&mut self, stream: StreamId) {
-        if let Some(open) = self.streams.get_mut(&stream) {
-            open.retired = true;
-        }
-        for shard in self.shards.values_mut().filter(|shard| shard.stream == Some(stream)) {
-            shard.unspent = 0;
-        }
-    }
-
-    /// Whether outcomes wait for an acknowledgement on this stream.
-    pub(in crate::worker) fn awaits_acks(&self, stream: StreamId) -> bool {
-        self.unacked > 0
-            && self.held.iter().any(|(key, held)| {
-                held.outcome.is_some()
-                    && self.shards.get(&key.shard).is_some_and(|shard| shard.stream == Some(stream))
-            })
-    }
-
     /// Nothing more is granted anywhere.
     pub(in crate::worker) fn leave(&mut self) {
         self.leaving = true;
@@ -291,15 +198,6 @@ impl Outbox {
 
     pub(in crate::worker) fn unacked(&self) -> usize {
         self.unacked
-    }
-
-    /// Whether this stream has had its Welcome.
-    pub(in crate::worker) fn is_welcomed(&self, stream: StreamId) -> bool {
-        self.streams.get(&stream).is_some_and(|open| open.welcomed)
-    }
-
-    pub(in crate::worker) fn is_served(&self, shard: u32) -> bool {
-        self.shards.get(&shard).is_some_and(|shard| shard.stream.is_some())
     }
 
     /// Slots that are neither held nor promised.
@@ -327,42 +225,12 @@ impl Outbox {
             }
         }
     }
-
-    fn wake(&self, shard: u32) {
-        let stream = self.shards.get(&shard).and_then(|shard| shard.stream);
-        if let Some(open) = stream.and_then(|stream| self.streams.get(&stream)) {
-            open.wake.notify_one();
-        }
-    }
-
-    fn wake_all(&self) {
-        for open in self.streams.values() {
-            open.wake.notify_one();
-        }
-    }
 }
 
-impl Shard {
-    /// Whether no other live stream carries its outcomes.
-    fn is_listed_by(&self, stream: StreamId) -> bool {
-        self.stream.is_none_or(|served| served == stream)
-    }
-
-    fn new(now: Duration) -> Self {
-        Self {
-            stream: None,
-            floor: 0,
-            heard: now,
-            lost_after: Duration::ZERO,
-            lost: false,
-            unspent: 0,
-            held: 0,
-            ready: VecDeque::new(),
-        }
-    }
-
-    fn floor_at(&self, now: Duration) -> i64 {
-        if now.saturating_sub(self.heard) > FLOOR_LAPSES { 0 } else { self.floor }
+impl Held {
+    /// Whether its outcome is known and this stream has not carried it.
+    fn is_unsaid_on(&self, stream: StreamId) -> bool {
+        self.outcome.is_some() && self.sent_on != Some(stream)
     }
 }
 

@@ -22,42 +22,44 @@ pub(in crate::worker) const MAX_FRAME_MESSAGES: usize = 100;
 pub(in crate::worker) const MAX_FRAME_BYTES: usize = 1024 * 1024;
 /// Bytes of outcomes in a Hello, about; further ones are listed as running and sent after the Welcome.
 const MAX_HELLO_BYTES: usize = 2 * 1024 * 1024;
+
 impl Outbox {
-    /// What a Hello on this stream lists: all that is held, of whatever shard, since an owner may come to own a shard that
-    /// another stream still serves. A server passes over the shards that are not its own.
-    pub(in crate::worker) fn hello(&mut self, stream: StreamId, now: Duration) -> Holdings {
+    /// What a Hello on this stream lists: of the shards named, or, on a new stream, all that is held of whatever shard,
+    /// since an owner may come to own a shard that another stream still serves. A server passes over the shards that are
+    /// not its own.
+    pub(in crate::worker) fn hello(
+        &mut self,
+        stream: StreamId,
+        shards: &[u32],
+        ordinal: u64,
+        now: Duration,
+    ) -> Holdings {
+        self.greet(stream, shards, ordinal);
+        let named = |shard: u32| shards.is_empty() || shards.contains(&shard);
         let mut said = Holdings::default();
-        if let Some(open) = self.streams.get_mut(&stream) {
-            open.welcomed = false;
-        }
-        for (&number, shard) in &mut self.shards {
-            if shard.is_listed_by(stream) {
-                shard.unspent = 0;
-                shard.ready.clear();
-            }
-            if shard.floor_at(now) > 0 {
-                said.floors.push(v1::ShardEpoch { shard: number, epoch: shard.floor });
+        for (&number, shard) in self.shards.iter().filter(|(number, _)| named(**number)) {
+            let epoch = shard.floor_at(now);
+            if epoch > 0 {
+                said.floors.push(v1::ShardEpoch { shard: number, epoch });
             }
         }
         let mut bytes = 0;
-        for (key, held) in self.held.iter().filter(|(_, held)| !held.settled) {
+        for (key, held) in self.held.iter_mut().filter(|(key, held)| named(key.shard) && !held.settled) {
             match &held.outcome {
                 Some(outcome) if bytes < MAX_HELLO_BYTES => {
                     bytes += outcome.encoded_len();
                     said.unacked.push(outcome.clone());
+                    held.sent_on = Some(stream);
                 }
-                outcome => {
-                    let shard = self.shards.get_mut(&key.shard).filter(|shard| shard.is_listed_by(stream));
-                    if let (Some(_), Some(shard)) = (outcome, shard) {
-                        shard.ready.push_back(*key);
-                    }
+                _ => {
+                    held.sent_on = None;
                     let phase =
                         if held.started_at.is_some() { v1::Phase::Running } else { v1::Phase::Queued };
                     said.running.push(v1::RunningAttempt { key: Some(key.to_wire()), phase: phase.into() });
                 }
             }
         }
-        for outcome in &self.stored {
+        for outcome in self.stored.iter().filter(|outcome| named(shard_of(outcome))) {
             if bytes < MAX_HELLO_BYTES {
                 bytes += outcome.encoded_len();
                 said.unacked.push(outcome.clone());
@@ -72,14 +74,14 @@ impl Outbox {
         stream: StreamId,
         messages: &mut Vec<v1::WorkerMessage>,
     ) -> bool {
-        let Some(open) = self.streams.get(&stream).filter(|open| open.welcomed) else { return false };
-        let grants = !self.leaving && !open.retired;
+        let Some(open) = self.streams.get(&stream) else { return false };
+        let grants = !self.leaving;
         let mut bytes = 0;
         let mut more = false;
         let (count, slots, mut free) = (self.shards.len(), self.slots, self.free());
         let turn = self.turn as usize % count.max(1);
         for (rank, (&number, shard)) in self.shards.iter_mut().enumerate() {
-            if shard.stream != Some(stream) {
+            if shard.stream != Some(stream) || open.asked.contains(&number) {
                 continue;
             }
             while let Some(key) = shard.ready.front() {
@@ -87,7 +89,10 @@ impl Outbox {
                     more = true;
                     break;
                 }
-                if let Some(outcome) = self.held.get(key).and_then(|held| held.outcome.clone()) {
+                if let Some(held) = self.held.get_mut(key)
+                    && let Some(outcome) = held.outcome.clone()
+                {
+                    held.sent_on = Some(stream);
                     bytes += outcome.encoded_len();
                     messages.push(say(Said::Outcome(outcome)));
                 }
@@ -102,7 +107,7 @@ impl Outbox {
             }
         }
         self.fill_progress(stream, messages);
-        if self.leaving && !more {
+        if self.leaving && !more && self.serves(stream) {
             self.say_bye(stream, messages);
         }
         more
@@ -131,6 +136,11 @@ impl Outbox {
             messages.push(say(Said::Bye(v1::Bye {})));
         }
     }
+}
+
+/// 0 for an outcome that names no attempt; there is none.
+pub(super) fn shard_of(outcome: &v1::Outcome) -> u32 {
+    outcome.key.as_ref().map_or(0, |key| key.shard)
 }
 
 /// Of `slots`, those of the shard with this rank among `count`.

@@ -2,5 +2,6 @@
 
 mod handlers;
 mod outbox;
+mod owners;
 mod server;
 mod streams;

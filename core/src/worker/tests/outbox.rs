@@ -1,6 +1,6 @@
-//! The outbox under any order of events.
+//! The outbox under any order of events: owners that come and go, frames that are late, streams that end anywhere.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -9,205 +9,489 @@ use super::server::{dispatch, welcome};
 use crate::clock::Millis;
 use crate::domain::Payload;
 use crate::protocol::v1;
+use crate::protocol::v1::server_message::Message as Say;
 use crate::protocol::v1::worker_message::Message as Said;
-use crate::worker::outbox::Outbox;
-use crate::worker::{AttemptKey, Completion, Event};
+use crate::worker::outbox::{FLOOR_LAPSES, Greeted, Move, Outbox};
+use crate::worker::{AttemptKey, CancelReason, Completion, Event};
+
+const SHARDS: u32 = 3;
 
 #[derive(Clone, Debug)]
 enum Step {
-    Dispatch(u32),
+    /// A new stream, to a server that owns some of the shards in an epoch relative to the newest.
+    Open(Vec<u32>, i64),
+    /// The server of a stream sends: an attempt of a shard, Moved, or HelloAgain.
+    Dispatch(usize, u32),
+    Move(usize, Vec<u32>),
+    Forget(usize, u32),
+    /// The oldest word under way on a stream arrives.
+    Deliver(usize),
+    /// The worker says what there is to say.
+    Fill(usize),
+    End(usize),
     Complete(usize),
-    Acknowledge(usize),
+    Acknowledge(usize, bool),
     Cancel(usize),
-    Break(u32),
-    Fill(u32),
+    Report,
     Later(u64),
 }
 
-/// What the server of each shard knows.
+/// One stream with the server at its other end, which hears at once and is heard late.
 #[derive(Default)]
+struct Link {
+    id: u64,
+    epoch: i64,
+    owns: Vec<u32>,
+    /// Credit as the owner of each shard sees it.
+    credit: BTreeMap<u32, u32>,
+    under_way: VecDeque<Say>,
+}
+
 struct Story {
-    streams: HashMap<u32, u64>,
-    credit: HashMap<u32, u32>,
+    outbox: Outbox,
+    links: Vec<Link>,
     taken: Vec<AttemptKey>,
-    reported: Vec<v1::AttemptKey>,
+    /// What was said of each attempt.
+    reported: HashMap<AttemptKey, v1::Outcome>,
+    /// Said and not judged.
+    unjudged: Vec<v1::AttemptKey>,
+    /// Highest epoch seen of each shard, and when its owner was heard last.
+    floors: BTreeMap<u32, (i64, Duration)>,
+    epoch: i64,
     next_stream: u64,
     next_run: u64,
+    ordinal: u64,
     now: Duration,
     events: Vec<Event>,
 }
 
 impl Story {
-    fn connect(&mut self, outbox: &mut Outbox, shard: u32) {
-        self.next_stream += 1;
-        let stream = self.next_stream;
-        outbox.open(stream);
-        outbox.hello(stream, self.now);
-        let shards = vec![v1::ShardEpoch { shard, epoch: 1 }];
-        outbox.welcome(stream, &v1::Welcome { shards, ..welcome(1) }, self.now, &mut self.events);
-        self.streams.insert(shard, stream);
-        self.credit.insert(shard, 0);
+    fn new(slots: u32, turn: u32) -> Self {
+        let mut outbox = Outbox::new(slots, turn);
+        outbox.locate(0..SHARDS, Duration::ZERO);
+        Self {
+            outbox,
+            links: Vec::new(),
+            taken: Vec::new(),
+            reported: HashMap::new(),
+            unjudged: Vec::new(),
+            floors: BTreeMap::new(),
+            epoch: 100,
+            next_stream: 0,
+            next_run: 0,
+            ordinal: 0,
+            now: Duration::ZERO,
+            events: Vec::new(),
+        }
     }
 
-    fn play(&mut self, outbox: &mut Outbox, step: &Step) {
-        match *step {
-            Step::Dispatch(shard) => self.dispatch(outbox, shard),
-            Step::Complete(which) => {
-                if let Some(key) = pick(&mut self.taken, which) {
-                    outbox.complete(&key, Completion::Succeeded(Payload::default()), Millis::new(1));
+    fn play(&mut self, step: &Step) {
+        match step {
+            Step::Open(owns, newer) => self.open(owns, *newer),
+            Step::Dispatch(at, shard) => self.dispatch(*at, *shard),
+            Step::Move(at, shards) => self.moved(*at, shards),
+            Step::Forget(at, shard) => {
+                if let Some(link) = pick(&mut self.links, *at).filter(|link| link.owns.contains(shard)) {
+                    link.credit.insert(*shard, 0);
+                    link.under_way.push_back(Say::HelloAgain(v1::HelloAgain { shard: *shard }));
                 }
             }
-            Step::Acknowledge(which) => {
-                let key = pick(&mut self.reported, which);
-                let verdict = v1::Verdict::Accepted.into();
-                outbox.acknowledge(&v1::OutcomeAck { key, verdict });
+            Step::Deliver(at) => self.deliver(*at),
+            Step::Fill(at) => self.fill(*at),
+            Step::End(at) => {
+                if !self.links.is_empty() {
+                    let link = self.links.swap_remove(at % self.links.len());
+                    self.outbox.close(link.id, self.now);
+                }
             }
-            Step::Cancel(which) => {
-                let key = self.taken.get(which % self.taken.len().max(1)).map(|key| key.to_wire());
+            Step::Complete(at) => {
+                if !self.taken.is_empty() {
+                    let key = self.taken.swap_remove(at % self.taken.len());
+                    let of = Payload::text(format!("{at}"));
+                    self.outbox.complete(&key, Completion::Succeeded(of), Millis::new(1));
+                }
+            }
+            Step::Acknowledge(at, stored) => {
+                if !self.unjudged.is_empty() {
+                    let key = Some(self.unjudged.swap_remove(at % self.unjudged.len()));
+                    let verdict = if *stored { v1::Verdict::Stored } else { v1::Verdict::Accepted };
+                    self.outbox.acknowledge(&v1::OutcomeAck { key, verdict: verdict.into() });
+                }
+            }
+            Step::Cancel(at) => {
+                let key = self.taken.get(at % self.taken.len().max(1)).map(|key| key.to_wire());
                 let reason = v1::CancelReason::Superseded.into();
-                outbox.cancel(&v1::Cancel { key, reason, grace_ms: 10 }, self.now, &mut self.events);
+                self.outbox.cancel(&v1::Cancel { key, reason, grace_ms: 10 }, self.now, &mut self.events);
             }
-            Step::Break(shard) => {
-                outbox.close(self.streams[&shard]);
-                self.connect(outbox, shard);
+            Step::Report => {
+                if let Some(report) = self.outbox.report_elsewhere(self.now) {
+                    report.outcomes.into_iter().for_each(|outcome| self.note(outcome));
+                }
             }
-            Step::Fill(shard) => self.fill(outbox, shard),
             Step::Later(ms) => {
-                self.now += Duration::from_millis(ms);
-                outbox.expire(self.now, Millis::new(1), &mut self.events);
+                self.now += Duration::from_millis(*ms);
+                self.outbox.expire(self.now, Millis::new(1), &mut self.events);
             }
         }
     }
 
-    fn dispatch(&mut self, outbox: &mut Outbox, shard: u32) {
-        let credit = self.credit.get_mut(&shard).expect("connected");
-        if *credit == 0 {
-            return;
+    fn open(&mut self, owns: &[u32], newer: i64) {
+        self.next_stream += 1;
+        self.epoch += i64::from(newer > 0);
+        let link = Link {
+            id: self.next_stream,
+            epoch: self.epoch + newer,
+            owns: owns.to_vec(),
+            ..Default::default()
+        };
+        self.outbox.open(link.id);
+        self.links.push(link);
+        self.hello(self.links.len() - 1, &[]);
+    }
+
+    /// The worker says Hello; the owners that hear it answer behind what is under way.
+    fn hello(&mut self, at: usize, shards: &[u32]) {
+        self.ordinal += 1;
+        let link = &mut self.links[at];
+        let said = self.outbox.hello(link.id, shards, self.ordinal, self.now);
+        for &shard in link.owns.iter().filter(|shard| shards.is_empty() || shards.contains(shard)) {
+            link.credit.insert(shard, 0);
+            let shards = vec![v1::ShardEpoch { shard, epoch: link.epoch }];
+            let ordinal = self.ordinal;
+            link.under_way.push_back(Say::Welcome(v1::Welcome { shards, ordinal, ..welcome(1) }));
         }
+        said.unacked.into_iter().for_each(|outcome| self.note(outcome));
+    }
+
+    fn dispatch(&mut self, at: usize, shard: u32) {
+        let Some(link) = pick(&mut self.links, at) else { return };
+        let Some(credit) = link.credit.get_mut(&shard).filter(|credit| **credit > 0) else { return };
         *credit -= 1;
         self.next_run += 1;
         let run = u128::from(self.next_run).to_be_bytes().to_vec().into();
         let key = Some(v1::AttemptKey { shard, run, attempt: 1, token: 1 });
-        let sent = v1::Dispatch { key, timeout_ms: 50, grace_ms: 10, ..dispatch(0) };
-        let before = self.events.len();
-        outbox.dispatch(self.streams[&shard], sent, self.now, &mut self.events);
-        match self.events.get(before) {
-            Some(Event::Dispatch(attempt)) => self.taken.push(attempt.key),
-            other => panic!("credit was granted and the attempt not taken: {other:?}"),
+        let sent = v1::Dispatch { key, epoch: link.epoch, timeout_ms: 50, grace_ms: 10, ..dispatch(0) };
+        link.under_way.push_back(Say::Dispatch(sent));
+    }
+
+    fn moved(&mut self, at: usize, shards: &[u32]) {
+        let Some(link) = pick(&mut self.links, at) else { return };
+        link.owns.retain(|shard| !shards.is_empty() && !shards.contains(shard));
+        link.credit.retain(|shard, _| link.owns.contains(shard));
+        link.under_way.push_back(Say::Moved(v1::Moved { shards: shards.to_vec(), ..Default::default() }));
+    }
+
+    fn deliver(&mut self, at: usize) {
+        if self.links.is_empty() {
+            return;
+        }
+        let at = at % self.links.len();
+        let Some(said) = self.links[at].under_way.pop_front() else { return };
+        let id = self.links[at].id;
+        self.outbox.heard(id, self.now);
+        for shard in (0..SHARDS).filter(|shard| self.outbox.stream_of(*shard) == Some(id)) {
+            self.floors.entry(shard).or_default().1 = self.now;
+        }
+        match said {
+            Say::Welcome(welcome) => {
+                let of = welcome.shards[0];
+                match self.outbox.welcome(id, &welcome, self.now, &mut self.events) {
+                    Greeted::Served => {
+                        assert!(of.epoch >= self.floor(of.shard), "an owner of a lower epoch was followed");
+                        self.floors.insert(of.shard, (of.epoch, self.now));
+                    }
+                    Greeted::Outdated | Greeted::Refused => {}
+                }
+            }
+            Say::Dispatch(sent) => self.dispatched(id, sent),
+            Say::Moved(moved) => {
+                let moved =
+                    Move { stream: id, shards: moved.shards, to: String::new(), after: Duration::ZERO };
+                self.outbox.moved(moved, self.now);
+                assert!(self.outbox.take_moves().len() == 1);
+            }
+            Say::HelloAgain(again) => {
+                self.outbox.ask_again(id, again.shard);
+                let due = self.outbox.take_due(id);
+                self.hello(at, &due);
+            }
+            _ => unreachable!("nothing else is sent"),
         }
     }
 
-    fn fill(&mut self, outbox: &mut Outbox, shard: u32) {
+    /// Whatever the stream's owner sends is taken, and nothing else is.
+    fn dispatched(&mut self, id: u64, sent: v1::Dispatch) {
+        let shard = sent.key.as_ref().expect("a key").shard;
+        let owner = self.outbox.stream_of(shard) == Some(id) && sent.epoch >= self.floor(shard);
+        let before = self.events.len();
+        self.outbox.dispatch(id, sent, self.now, &mut self.events);
+        match self.events.get(before) {
+            Some(Event::Dispatch(attempt)) => {
+                assert!(owner, "an attempt of an owner that was replaced was begun");
+                self.taken.push(attempt.key);
+            }
+            None => assert!(!owner, "credit was granted and the attempt not taken"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn floor(&self, shard: u32) -> i64 {
+        let (floor, heard) = self.floors.get(&shard).copied().unwrap_or_default();
+        if self.now.saturating_sub(heard) > FLOOR_LAPSES { 0 } else { floor }
+    }
+
+    fn fill(&mut self, at: usize) {
+        let Some(link) = pick(&mut self.links, at) else { return };
         let mut messages = Vec::new();
-        outbox.fill(self.streams[&shard], &mut messages);
+        self.outbox.fill(link.id, &mut messages);
         for message in messages.into_iter().filter_map(|message| message.message) {
             match message {
-                Said::Credit(credit) => *self.credit.entry(credit.shard).or_default() += credit.add,
-                Said::Outcome(outcome) => self.reported.extend(outcome.key),
+                Said::Credit(credit) => {
+                    if let Some(of) =
+                        pick(&mut self.links, at).expect("as above").credit.get_mut(&credit.shard)
+                    {
+                        *of += credit.add;
+                    }
+                }
+                Said::Outcome(outcome) => self.note(outcome),
                 _ => {}
             }
         }
     }
+
+    fn note(&mut self, outcome: v1::Outcome) {
+        let wire = outcome.key.clone().expect("a key");
+        let key = AttemptKey::from_wire(&wire).expect("a key of ours");
+        if let Some(before) = self.reported.get(&key) {
+            assert_eq!(*before, outcome, "an attempt has one outcome");
+        }
+        self.reported.insert(key, outcome);
+        if !self.unjudged.contains(&wire) {
+            self.unjudged.push(wire);
+        }
+    }
+
+    /// What runs, and what the owners may still send so that it is taken.
+    fn promised(&self) -> usize {
+        let of_link = |link: &Link| -> u32 {
+            let current = |shard: u32| self.outbox.stream_of(shard) == Some(link.id);
+            let credit = link.credit.iter().filter(|(shard, _)| current(**shard)).map(|(_, credit)| *credit);
+            let sent = link.under_way.iter().filter(|said| match said {
+                Say::Dispatch(sent) => current(sent.key.as_ref().expect("a key").shard),
+                _ => false,
+            });
+            credit.sum::<u32>() + u32::try_from(sent.count()).expect("few")
+        };
+        self.taken.len() + self.links.iter().map(of_link).sum::<u32>() as usize
+    }
 }
 
-fn pick<T>(from: &mut Vec<T>, which: usize) -> Option<T> {
-    if from.is_empty() { None } else { Some(from.swap_remove(which % from.len())) }
+fn pick<T>(from: &mut [T], which: usize) -> Option<&mut T> {
+    let at = which.checked_rem(from.len())?;
+    from.get_mut(at)
 }
 
-fn step(shards: u32) -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = Step> {
+    let at = any::<usize>;
+    let shards = || prop::sample::subsequence(vec![0, 1, 2], 1..=3);
     prop_oneof![
-        4 => (0..shards).prop_map(Step::Dispatch),
-        3 => any::<usize>().prop_map(Step::Complete),
-        3 => any::<usize>().prop_map(Step::Acknowledge),
-        1 => any::<usize>().prop_map(Step::Cancel),
-        1 => (0..shards).prop_map(Step::Break),
-        4 => (0..shards).prop_map(Step::Fill),
-        1 => (0u64..40).prop_map(Step::Later),
+        2 => (shards(), -2i64..3).prop_map(|(owns, newer)| Step::Open(owns, newer)),
+        6 => (at(), 0..SHARDS).prop_map(|(at, shard)| Step::Dispatch(at, shard)),
+        1 => (at(), prop::sample::subsequence(vec![0, 1, 2], 0..=2)).prop_map(|(at, shards)| Step::Move(at, shards)),
+        1 => (at(), 0..SHARDS).prop_map(|(at, shard)| Step::Forget(at, shard)),
+        12 => at().prop_map(Step::Deliver),
+        8 => at().prop_map(Step::Fill),
+        1 => at().prop_map(Step::End),
+        4 => at().prop_map(Step::Complete),
+        4 => (at(), any::<bool>()).prop_map(|(at, stored)| Step::Acknowledge(at, stored)),
+        1 => at().prop_map(Step::Cancel),
+        1 => Just(Step::Report),
+        2 => prop_oneof![0u64..40, 2_000u64..20_000].prop_map(Step::Later),
     ]
+}
+
+/// A stream to an owner of the shard, welcomed and asked for what it has to say.
+fn connected(story: &mut Story, owns: &[u32]) -> usize {
+    story.open(owns, 1);
+    let at = story.links.len() - 1;
+    owns.iter().for_each(|_| story.deliver(at));
+    story.fill(at);
+    at
 }
 
 #[test]
 fn a_new_owner_is_told_what_is_held_and_takes_the_shard_from_a_stream_that_still_lives() {
-    let mut outbox = Outbox::new(2, 0);
-    let mut story = Story::default();
-    outbox.locate([0], story.now);
-    story.connect(&mut outbox, 0);
-    story.fill(&mut outbox, 0);
-    story.dispatch(&mut outbox, 0);
-    let old = story.streams[&0];
-    outbox.open(99);
-    let hello = outbox.hello(99, story.now);
-    assert_eq!((hello.running.len(), hello.floors.len()), (1, 1));
-    assert_eq!(outbox.welcome(99, &welcome(2), story.now, &mut story.events), 1);
+    let mut story = Story::new(2, 0);
+    story.outbox = Outbox::new(2, 0);
+    story.outbox.locate([0], story.now);
+    let old = connected(&mut story, &[0]);
+    story.dispatch(old, 0);
+    story.deliver(old);
+    story.open(&[0], 1);
+    assert_eq!(story.links[1].under_way.len(), 1, "its Hello is answered");
+    story.dispatch(old, 0);
+    story.deliver(1);
     let events = story.events.len();
-    outbox.dispatch(old, dispatch(1), story.now, &mut story.events);
+    story.deliver(old);
     assert_eq!(story.events.len(), events, "the old owner gives nothing any more");
     let mut messages = Vec::new();
-    outbox.fill(old, &mut messages);
+    story.outbox.fill(story.links[0].id, &mut messages);
     assert!(messages.is_empty(), "nothing is said to the old owner");
-    outbox.complete(&story.taken[0], Completion::Succeeded(Payload::default()), Millis::new(1));
-    outbox.fill(99, &mut messages);
+    story.play(&Step::Complete(0));
+    story.outbox.fill(story.links[1].id, &mut messages);
     let said: Vec<_> = messages.into_iter().filter_map(|message| message.message).collect();
-    assert!(
-        matches!(&said[..], [Said::Outcome(_), Said::Credit(v1::Credit { shard: 0, add: 1 })]),
-        "{said:?}"
-    );
+    let credit = v1::Credit { shard: 0, add: 1 };
+    assert!(matches!(&said[..], [Said::Outcome(_), Said::Credit(of)] if *of == credit), "{said:?}");
+}
+
+#[test]
+fn an_owner_that_forgot_the_worker_gets_its_credit_anew_and_the_other_shards_keep_theirs() {
+    let mut story = Story::new(6, 0);
+    let at = connected(&mut story, &[0, 1, 2]);
+    assert_eq!(story.links[at].credit, BTreeMap::from([(0, 2), (1, 2), (2, 2)]));
+    story.play(&Step::Forget(at, 1));
+    story.deliver(at);
+    let mut messages = Vec::new();
+    story.outbox.fill(story.links[at].id, &mut messages);
+    assert!(messages.is_empty(), "nothing is granted before the Welcome: {messages:?}");
+    story.deliver(at);
+    story.fill(at);
+    assert_eq!(story.links[at].credit, BTreeMap::from([(0, 2), (1, 2), (2, 2)]));
+}
+
+#[test]
+fn an_outcome_that_went_to_an_owner_that_was_replaced_goes_to_the_next_one() {
+    let mut story = Story::new(3, 0);
+    let old = connected(&mut story, &[0]);
+    story.dispatch(old, 0);
+    story.deliver(old);
+    story.open(&[0], 1);
+    // Between the Hello to the new owner and its Welcome, the outcome goes to the old one.
+    story.play(&Step::Complete(0));
+    story.fill(old);
+    assert_eq!(story.reported.len(), 1);
+    story.deliver(1);
+    let mut messages = Vec::new();
+    story.outbox.fill(story.links[1].id, &mut messages);
+    assert!(matches!(messages[0].message, Some(Said::Outcome(_))), "{messages:?}");
+}
+
+#[test]
+fn stored_outcomes_are_remembered_up_to_four_for_each_slot_and_the_oldest_dropped() {
+    let mut story = Story::new(3, 0);
+    let at = connected(&mut story, &[0]);
+    for _ in 0..20 {
+        story.dispatch(at, 0);
+        story.deliver(at);
+        story.play(&Step::Complete(0));
+        story.fill(at);
+        story.play(&Step::Acknowledge(0, true));
+        story.fill(at);
+    }
+    let listed = story.outbox.hello(99, &[], 1_000, story.now).unacked;
+    let runs: Vec<_> = listed.iter().map(|outcome| outcome.key.as_ref().expect("a key").run[15]).collect();
+    assert_eq!(runs, (9..=20).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_floor_lapses_15_s_after_the_last_frame_of_its_holder() {
+    let mut story = Story::new(3, 0);
+    let at = connected(&mut story, &[0]);
+    let floor = story.links[at].epoch;
+    story.play(&Step::End(at));
+    let offered = |story: &mut Story, epoch: i64| {
+        story.open(&[0], 0);
+        let id = story.links.last().expect("opened").id;
+        let shards = vec![v1::ShardEpoch { shard: 0, epoch }];
+        let greeted =
+            story.outbox.welcome(id, &v1::Welcome { shards, ..welcome(1) }, story.now, &mut Vec::new());
+        story.outbox.close(id, story.now);
+        greeted
+    };
+    story.now += FLOOR_LAPSES;
+    assert_eq!(offered(&mut story, floor - 1), Greeted::Refused);
+    story.now += Duration::from_millis(1);
+    assert_eq!(offered(&mut story, floor - 1), Greeted::Served);
+    assert_eq!(offered(&mut story, floor - 2), Greeted::Refused, "it is the floor now");
+}
+
+#[test]
+fn an_attempt_is_given_up_after_its_own_time_without_contact_and_contact_through_another_server_counts() {
+    let mut story = Story::new(4, 0);
+    let at = connected(&mut story, &[0, 1]);
+    let epoch = story.links[at].epoch;
+    let begin = |story: &mut Story, shard: u32, lost_after_ms: Option<i64>| {
+        story.next_run += 1;
+        let run = u128::from(story.next_run).to_be_bytes().to_vec().into();
+        let key = Some(v1::AttemptKey { shard, run, attempt: 1, token: 1 });
+        let timeout_ms = 3_600_000;
+        let sent = v1::Dispatch { key, epoch, lost_after_ms, timeout_ms, ..dispatch(0) };
+        story.dispatched(story.links[at].id, sent);
+        *story.taken.last().expect("taken")
+    };
+    // The Welcome says 60 s.
+    let (short, usual) = (begin(&mut story, 0, Some(5_000)), begin(&mut story, 0, None));
+    let long = begin(&mut story, 1, Some(90_000));
+    let lost_at = |story: &mut Story, second: u64| {
+        story.now = Duration::from_secs(second);
+        story.events.clear();
+        story.outbox.expire(story.now, Millis::new(1), &mut story.events);
+        let lost = |event: &Event| match event {
+            Event::Cancel { key, reason: CancelReason::Lost } => Some(*key),
+            _ => None,
+        };
+        story.events.iter().filter_map(lost).collect::<Vec<_>>()
+    };
+    story.play(&Step::End(at));
+    assert_eq!(lost_at(&mut story, 4), []);
+    story.outbox.reached(0, Duration::from_secs(4));
+    assert_eq!(lost_at(&mut story, 8), []);
+    assert_eq!(lost_at(&mut story, 9), [short]);
+    assert_eq!(lost_at(&mut story, 63), []);
+    assert_eq!(lost_at(&mut story, 64), [usual]);
+    assert_eq!(lost_at(&mut story, 89), []);
+    assert_eq!(lost_at(&mut story, 90), [long]);
 }
 
 proptest! {
     #[test]
-    fn credit_that_is_out_and_handlers_that_run_are_together_never_more_than_the_slots(
+    fn whatever_order_owners_and_frames_come_in_credit_stays_within_the_slots_and_epochs_rise(
         slots in 1u32..9,
         turn in 0u32..5,
-        steps in prop::collection::vec(step(3), 1..200),
+        steps in prop::collection::vec(step(), 1..250),
     ) {
-        let mut outbox = Outbox::new(slots, turn);
-        let mut story = Story::default();
-        outbox.locate(0..3, story.now);
-        for shard in 0..3 {
-            story.connect(&mut outbox, shard);
-        }
+        let mut story = Story::new(slots, turn);
         for step in &steps {
-            story.play(&mut outbox, step);
-            let out: u32 = story.credit.values().sum();
-            prop_assert!(out as usize + story.taken.len() <= slots as usize);
+            story.play(step);
+            prop_assert!(story.promised() <= slots as usize, "after {:?}", step);
+            prop_assert!(story.outbox.running() == story.taken.len());
         }
     }
 
     #[test]
     fn once_all_has_returned_and_is_acknowledged_every_slot_is_granted_again(
         slots in 1u32..9,
-        steps in prop::collection::vec(step(3), 1..200),
+        steps in prop::collection::vec(step(), 1..200),
     ) {
-        let mut outbox = Outbox::new(slots, 1);
-        let mut story = Story::default();
-        outbox.locate(0..3, story.now);
-        for shard in 0..3 {
-            story.connect(&mut outbox, shard);
-        }
+        let mut story = Story::new(slots, 1);
         for step in &steps {
-            story.play(&mut outbox, step);
+            story.play(step);
         }
-        for shard in 0..3 {
-            story.play(&mut outbox, &Step::Break(shard));
+        while !story.links.is_empty() {
+            story.play(&Step::End(0));
         }
         while !story.taken.is_empty() {
-            story.play(&mut outbox, &Step::Complete(0));
+            story.play(&Step::Complete(0));
         }
-        for shard in 0..3 {
-            // A hello lists what is unacknowledged; so does this one.
-            outbox.close(story.streams[&shard]);
-        }
-        let unacked = outbox.hello(99, story.now).unacked;
-        prop_assert_eq!(outbox.unacked(), unacked.len());
-        prop_assert_eq!(outbox.running(), 0);
+        let unacked = story.outbox.hello(99, &[], 10_000, story.now).unacked;
+        prop_assert!(story.outbox.unacked() <= unacked.len());
+        prop_assert_eq!(story.outbox.running(), 0);
         for outcome in unacked {
-            outbox.acknowledge(&v1::OutcomeAck { key: outcome.key, verdict: v1::Verdict::Late.into() });
+            story.outbox.acknowledge(&v1::OutcomeAck { key: outcome.key, verdict: v1::Verdict::Late.into() });
         }
-        for shard in 0..3 {
-            story.connect(&mut outbox, shard);
-            story.fill(&mut outbox, shard);
-        }
-        prop_assert_eq!(story.credit.values().sum::<u32>(), slots);
+        prop_assert_eq!(story.outbox.unacked(), 0);
+        story.epoch += 10;
+        let at = connected(&mut story, &[0, 1, 2]);
+        prop_assert_eq!(story.links[at].credit.values().sum::<u32>(), slots);
     }
 }

@@ -1,8 +1,10 @@
 //! A server for one worker under test: real gRPC on the loopback, every frame by the test's own hand.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
@@ -22,9 +24,24 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) struct Server {
     pub(super) address: String,
+    /// What Locate answers, at this server and at those of its cluster.
+    pub(super) directory: Arc<Mutex<Directory>>,
+    /// What other servers' workers told this one.
+    pub(super) reports: mpsc::Receiver<v1::ReportRequest>,
     streams: mpsc::Receiver<Stream>,
     _server: AbortOnDropHandle<()>,
     _stop: DropGuard,
+}
+
+/// What servers know of each other, by the test's hand.
+#[derive(Default)]
+pub(super) struct Directory {
+    pub(super) owners: Vec<v1::ShardOwner>,
+    pub(super) servers: Vec<String>,
+    pub(super) refusal: Option<Status>,
+    /// What reports are answered with.
+    pub(super) verdict: v1::Verdict,
+    pub(super) reached: Vec<u32>,
 }
 
 /// One stream of the worker, by its server's side.
@@ -37,10 +54,9 @@ pub(super) struct Stream {
 }
 
 struct Service {
-    shards: Vec<u32>,
-    address: String,
-    refusal: Option<Status>,
+    directory: Arc<Mutex<Directory>>,
     streams: mpsc::Sender<Stream>,
+    reports: mpsc::Sender<v1::ReportRequest>,
 }
 
 impl Server {
@@ -48,12 +64,32 @@ impl Server {
         Self::with(vec![0], None).await
     }
 
+    /// One that owns these shards in epoch 1.
     pub(super) async fn with(shards: Vec<u32>, refusal: Option<Status>) -> Self {
+        let server = Self::listen(Arc::default()).await;
+        server.directory.lock().refusal = refusal;
+        shards.into_iter().for_each(|shard| server.owns(shard, 1));
+        server
+    }
+
+    /// Several that know of each other; nobody owns anything yet.
+    pub(super) async fn cluster<const N: usize>() -> [Self; N] {
+        let directory = Arc::<Mutex<Directory>>::default();
+        let mut servers = Vec::new();
+        for _ in 0..N {
+            servers.push(Self::listen(directory.clone()).await);
+        }
+        servers.try_into().unwrap_or_else(|_| panic!("so many were made"))
+    }
+
+    async fn listen(directory: Arc<Mutex<Directory>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound").to_string();
+        directory.lock().servers.push(address.clone());
         let (sender, streams) = mpsc::channel(8);
+        let (report, reports) = mpsc::channel(8);
         let stop = CancellationToken::new();
-        let service = Service { shards, address: address.clone(), refusal, streams: sender };
+        let service = Service { directory: directory.clone(), streams: sender, reports: report };
         let stopped = stop.clone();
         let server = tokio_util::task::TaskTracker::new().spawn(async move {
             let server = tonic::transport::Server::builder().add_service(WorkerServer::new(service));
@@ -63,7 +99,16 @@ impl Server {
                 .await
                 .expect("it serves");
         });
-        Self { address, streams, _server: AbortOnDropHandle::new(server), _stop: stop.drop_guard() }
+        let (_server, _stop) = (AbortOnDropHandle::new(server), stop.drop_guard());
+        Self { address, directory, reports, streams, _server, _stop }
+    }
+
+    /// From now on, as Locate tells.
+    pub(super) fn owns(&self, shard: u32, epoch: i64) {
+        let mut directory = self.directory.lock();
+        directory.owners.retain(|of| of.shard != shard);
+        directory.owners.push(v1::ShardOwner { shard, epoch, address: self.address.clone() });
+        directory.owners.sort_by_key(|of| of.shard);
     }
 
     pub(super) async fn client(&self) -> Client {
@@ -79,9 +124,25 @@ impl Server {
 
     /// The next stream, welcomed as by an owner of shard 0 in epoch 1.
     pub(super) async fn welcomed(&mut self) -> Stream {
+        self.welcomed_for(&[0], 1).await
+    }
+
+    /// The next stream, welcomed by the owners of these shards.
+    pub(super) async fn welcomed_for(&mut self, shards: &[u32], epoch: i64) -> Stream {
         let (mut stream, _) = self.stream().await;
-        stream.say(Say::Welcome(welcome(1))).await;
+        for &shard in shards {
+            stream.say(Say::Welcome(welcome_for(shard, epoch))).await;
+        }
         stream
+    }
+
+    pub(super) async fn reported(&mut self) -> v1::ReportRequest {
+        patient(self.reports.recv()).await.expect("the server lives")
+    }
+
+    /// Whether a stream has come that nobody took yet.
+    pub(super) fn has_stream(&self) -> bool {
+        !self.streams.is_empty()
     }
 }
 
@@ -155,16 +216,25 @@ impl Stream {
 impl Worker for Service {
     async fn locate(&self, request: Request<v1::LocateRequest>) -> Result<Response<v1::LocateReply>, Status> {
         assert_eq!(request.metadata().get("authorization").expect("a token"), "Bearer secret");
-        if let Some(refusal) = &self.refusal {
+        let directory = self.directory.lock();
+        if let Some(refusal) = &directory.refusal {
             return Err(refusal.clone());
         }
-        let owner = |&shard: &u32| v1::ShardOwner { shard, epoch: 1, address: self.address.clone() };
-        let shards = self.shards.iter().map(owner).collect();
-        Ok(Response::new(v1::LocateReply { shards, servers: vec![self.address.clone()] }))
+        let (shards, servers) = (directory.owners.clone(), directory.servers.clone());
+        Ok(Response::new(v1::LocateReply { shards, servers }))
     }
 
-    async fn report(&self, _: Request<v1::ReportRequest>) -> Result<Response<v1::ReportReply>, Status> {
-        Err(Status::unimplemented("nobody reports here"))
+    async fn report(&self, request: Request<v1::ReportRequest>) -> Result<Response<v1::ReportReply>, Status> {
+        let report = request.into_inner();
+        let reply = {
+            let directory = self.directory.lock();
+            let verdict = directory.verdict.into();
+            let outcomes = report.outcomes.iter();
+            let acks = outcomes.map(|outcome| v1::OutcomeAck { key: outcome.key.clone(), verdict }).collect();
+            v1::ReportReply { acks, reached: directory.reached.clone(), server_time: 1_000_000 }
+        };
+        self.reports.send(report).await.map_err(|_| Status::unavailable("the test is over"))?;
+        Ok(Response::new(reply))
     }
 
     type SessionStream = ReceiverStream<Result<v1::ServerFrame, Status>>;
@@ -182,8 +252,12 @@ impl Worker for Service {
 }
 
 pub(super) fn welcome(epoch: i64) -> v1::Welcome {
+    welcome_for(0, epoch)
+}
+
+pub(super) fn welcome_for(shard: u32, epoch: i64) -> v1::Welcome {
     v1::Welcome {
-        shards: vec![v1::ShardEpoch { shard: 0, epoch }],
+        shards: vec![v1::ShardEpoch { shard, epoch }],
         server_time: 1_000_000,
         ping_ms: 1_000,
         silence_ms: 60_000,
@@ -208,6 +282,12 @@ pub(super) fn dispatch(run: u8) -> v1::Dispatch {
         max_attempts: 1,
         ..Default::default()
     }
+}
+
+/// As [`dispatch`], of another shard and epoch.
+pub(super) fn dispatch_of(shard: u32, run: u8, epoch: i64) -> Say {
+    let key = Some(v1::AttemptKey { shard, ..key(run) });
+    Say::Dispatch(v1::Dispatch { key, epoch, ..dispatch(run) })
 }
 
 pub(super) fn ack(key: Option<v1::AttemptKey>, verdict: v1::Verdict) -> Say {

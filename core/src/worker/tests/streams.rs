@@ -10,27 +10,27 @@ use crate::protocol::v1::server_message::Message as Say;
 use crate::protocol::v1::worker_message::Message as Heard;
 use crate::worker::{AttemptKey, Completion, Event, Taker, Worker};
 
-async fn puller(server: &Server, slots: u32) -> Taker {
+pub(super) async fn puller(server: &Server, slots: u32) -> Taker {
     let client = server.client().await;
     let builder = Worker::builder(&client).name("puller").slots(slots).start_within(Duration::ZERO);
     builder.start_pull(["work".to_owned()]).await.expect("it does not wait")
 }
 
-async fn taken(taker: &Taker) -> AttemptKey {
+pub(super) async fn taken(taker: &Taker) -> AttemptKey {
     match patient(taker.next()).await {
         Some(Event::Dispatch(attempt)) => attempt.key,
         other => panic!("expected a dispatch, got {other:?}"),
     }
 }
 
-async fn cancelled(taker: &Taker) -> AttemptKey {
+pub(super) async fn cancelled(taker: &Taker) -> AttemptKey {
     match patient(taker.next()).await {
         Some(Event::Cancel { key, .. }) => key,
         other => panic!("expected a cancel, got {other:?}"),
     }
 }
 
-fn done() -> Completion {
+pub(super) fn done() -> Completion {
     Completion::Succeeded(Payload::text("done"))
 }
 
@@ -248,7 +248,7 @@ async fn a_server_that_moved_keeps_the_stream_until_its_outcomes_are_acknowledge
     let key = taken(&taker).await;
     taker.complete(&key, done());
     let outcome = stream.outcome().await;
-    stream.say(Say::Moved(v1::Moved { to: String::new(), retry_after_ms: 10 })).await;
+    stream.say(Say::Moved(v1::Moved { retry_after_ms: 10, ..Default::default() })).await;
     stream.accept(&outcome).await;
     stream.left().await;
     assert!(server.stream().await.1.unacked.is_empty());

@@ -1,5 +1,8 @@
 //! What becomes of refusals, and of calls that nobody answers.
 
+mod calls;
+mod server;
+
 use std::time::Duration;
 
 use prost::Message;
