@@ -5,6 +5,7 @@ pub mod app;
 pub mod cli;
 pub mod cluster;
 pub mod config;
+pub mod doctor;
 pub mod failpoint;
 pub mod http;
 pub mod log;

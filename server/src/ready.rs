@@ -3,7 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -38,22 +38,61 @@ pub fn write_ready(path: &Path, ready: &Ready) -> io::Result<()> {
 
 /// Writes a file that only its user may read: mode 0600, by rename, and on the disk before it appears.
 pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
-    name.push(format!(".{}.new", std::process::id()));
-    let draft = path.with_file_name(name);
-    // A draft left by a process of the same number is removed rather than reused: its mode may be another.
-    match fs::remove_file(&draft) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+    let draft = Draft::write(path, content)?;
+    draft.publish().inspect_err(|_| draft.discard())
+}
+
+/// A private file that is written and not in its place yet.
+#[derive(Debug)]
+pub struct Draft {
+    /// Beside its place, as `admin.token.4711.new`.
+    draft: PathBuf,
+    path: PathBuf,
+}
+
+impl Draft {
+    /// Writes the draft of the file at `path`, mode 0600; it is on the disk.
+    pub fn write(path: &Path, content: &[u8]) -> io::Result<Self> {
+        let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
+        name.push(format!(".{}.new", std::process::id()));
+        let draft = Self { draft: path.with_file_name(name), path: path.to_owned() };
+        // A draft left by a process of the same number is removed rather than reused: its mode may be another.
+        match fs::remove_file(&draft.draft) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft.draft)?;
+        file.write_all(content).and_then(|()| file.sync_all()).inspect_err(|_| draft.discard())?;
+        Ok(draft)
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    let written =
-        file.write_all(content).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&draft, path));
-    if written.is_err() {
-        // The draft is of no use to anyone; the error that matters is the first.
-        let _ = fs::remove_file(&draft);
+
+    /// Drafts of the file at `path` that processes have left, with what they hold.
+    pub fn left(path: &Path) -> Vec<(Self, String)> {
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Vec::new() };
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let Ok(entries) = fs::read_dir(folder.unwrap_or(Path::new("."))) else { return Vec::new() };
+        let of_path = |found: &str| {
+            let rest = found.strip_prefix(name).and_then(|rest| rest.strip_prefix('.'));
+            rest.and_then(|rest| rest.strip_suffix(".new")).is_some_and(|pid| pid.parse::<u32>().is_ok())
+        };
+        let drafts = entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(of_path));
+        let read = |draft: PathBuf| {
+            let content = fs::read_to_string(&draft).ok()?;
+            Some((Self { draft, path: path.to_owned() }, content))
+        };
+        drafts.filter_map(|entry| read(entry.path())).collect()
     }
-    written
+
+    /// Puts it in its place.
+    pub fn publish(&self) -> io::Result<()> {
+        fs::rename(&self.draft, &self.path)
+    }
+
+    /// Removes it.
+    pub fn discard(&self) {
+        // A draft that stays is of no use to anyone, and does no harm.
+        let _ = fs::remove_file(&self.draft);
+    }
 }
 
 #[cfg(test)]

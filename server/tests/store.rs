@@ -13,6 +13,8 @@ mod commits;
 mod facts;
 #[path = "store/inbox.rs"]
 mod inbox;
+#[path = "store/invariants.rs"]
+mod invariants;
 #[path = "harness/mariadb.rs"]
 mod mariadb;
 #[path = "store/model.rs"]
@@ -21,10 +23,14 @@ mod model;
 mod mysql;
 #[path = "store/ownership.rs"]
 mod ownership;
+#[path = "store/postgres.rs"]
+mod postgres;
 #[path = "harness/postgres.rs"]
 mod postgres_harness;
 #[path = "store/queries.rs"]
 mod queries;
+#[path = "store/races.rs"]
+mod races;
 #[path = "store/rate.rs"]
 mod rate;
 #[path = "store/sqlite.rs"]
@@ -45,6 +51,14 @@ macro_rules! on_every_backend {
             )+
         }
 
+        $crate::on_every_server_backend! { $($case)+ }
+    };
+}
+
+/// As [`on_every_backend`], on those that several servers share.
+#[macro_export]
+macro_rules! on_every_server_backend {
+    ($($case:ident)+) => {
         mod on_postgres {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

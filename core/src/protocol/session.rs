@@ -133,6 +133,7 @@ pub fn outcome(given: v1::Outcome) -> Result<(u16, Outcome), Refusal> {
         v1::OutcomeKind::Failed => OutcomeKind::Failed(error.unwrap_or_default()),
         v1::OutcomeKind::TimedOut => OutcomeKind::TimedOut(error.unwrap_or_default()),
         v1::OutcomeKind::Cancelled => OutcomeKind::Cancelled(error.unwrap_or_default()),
+        v1::OutcomeKind::Lost => OutcomeKind::Lost(error.unwrap_or_default()),
         v1::OutcomeKind::Unspecified => {
             return Err(
                 Refusal::invalid("unknown_value", "kind", "is unspecified").remedy("say how it ended")

@@ -2,6 +2,7 @@
 //! knows all parts.
 
 mod first_run;
+mod housekeeping;
 mod part;
 mod readiness;
 
@@ -39,6 +40,7 @@ use crate::store::{NewServer, ServerPhase, Store, StoreOptions};
 use crate::trust::Trust;
 use crate::trust::time::DatabaseTime;
 
+use housekeeping::Housekeeping;
 use part::Part;
 
 /// How to start a server, beside its configuration.
@@ -87,11 +89,15 @@ pub async fn run(config: Config, start: Start) -> anyhow::Result<()> {
     let time = DatabaseTime::new(Arc::new(SystemClock));
     let store = open_store(&config, &time).await?;
     let clock: Arc<dyn Clock> = Arc::new(time.clone());
+    // Before it joins: a server that waits for another one's token renews no lease.
+    let token = tokio::select! {
+        token = first_run::prepare(&store, &start, time.now()) => token?,
+        () = start.shutdown.cancelled() => return Ok(()),
+    };
     let server = ServerId::new(time.now(), &mut Chance::from_seed(rand::random()));
     store.server_join(&joining(server, &rpc_address, &http_address, time.now())).await?;
     cluster::reap_predecessors(&store, server).await?;
 
-    let token = first_run::prepare(&store, &start, time.now()).await?;
     let auth = Auth::new(store.clone(), clock.clone());
     auth.refresh().await?;
 
@@ -105,6 +111,7 @@ pub async fn run(config: Config, start: Start) -> anyhow::Result<()> {
     let (committer, committing) = Committer::new(store.clone(), server, time.clone());
     let (doors, directory, waiters) = (Doors::default(), Directory::default(), Waiters::default());
     let (shards_changed, inbox) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let housekeeping_time = time.clone();
     let peers = Peers::new(key, clock.clone());
     let (nudges, nudged) = mpsc::channel(NUDGES);
     let reader = InboxReader::new(InboxParts {
@@ -153,6 +160,8 @@ pub async fn run(config: Config, start: Start) -> anyhow::Result<()> {
         inbox,
     };
     let api = Api::new(parts);
+    let housekeeper =
+        Housekeeping { store: store.clone(), time: housekeeping_time, advertised: rpc_address.clone() };
     let pace = Pace::of_lease(config.cluster.lease_ms, config.defaults.worker_lost_after_ms);
     let (ready, readiness) = watch::channel(Readiness::ready());
     let http_state = HttpState { metrics, ready: readiness };
@@ -161,6 +170,7 @@ pub async fn run(config: Config, start: Start) -> anyhow::Result<()> {
             committing.await;
             Ok(())
         }),
+        Part::start("housekeeping", |stop| housekeeping::run(housekeeper, stop)),
         Part::start("tokens", |stop| refresh_tokens(auth, pulse, stop)),
         Part::start("http", |stop| http::serve(http, http_state, stop)),
         Part::start("rpc", |stop| async move { Ok(rpc::serve(rpc, api, pace, stop).await?) }),

@@ -5,6 +5,7 @@ mod app;
 mod args;
 mod connect;
 mod dev;
+mod doctor;
 mod failure;
 mod follow;
 mod job;
@@ -54,6 +55,8 @@ enum Command {
     Worker(worker::WorkerCommand),
     /// Servers.
     Server(server::ServerCommand),
+    /// Look at the database beside its servers: settings, rights, sizes, invariants.
+    Doctor(doctor::Doctor),
 }
 
 /// Runs one command. `shutdown` ends a server in order; other commands are simply dropped.
@@ -67,6 +70,7 @@ pub async fn run(cli: Cli, shutdown: CancellationToken) -> Result<Exit, Failure>
         Command::Token(token) => token.run().await,
         Command::Worker(worker) => worker.run().await,
         Command::Server(server) => server.run().await,
+        Command::Doctor(doctor) => doctor.run().await,
     }
 }
 

@@ -37,6 +37,9 @@ pub(super) trait Ownership {
     async fn server_renew(&self, server: ServerId, seq: u64) -> Result<Option<Renewal>, StoreError>;
     /// Declares a server draining or dead if it is not dead and its seq is still `seq`; tells whether it was.
     async fn server_mark(&self, server: ServerId, seq: u64, state: ServerPhase) -> Result<bool, StoreError>;
+    /// Removes at most `limit` rows of servers that are dead, renewed last before `before`, and own nothing. Answers how
+    /// many.
+    async fn servers_forget(&self, before: Millis, limit: u32) -> Result<u64, StoreError>;
     /// All servers, newest first.
     async fn server_list(&self) -> Result<Vec<Server>, StoreError>;
     /// Every shard with its owner, in order of (app, shard).

@@ -12,6 +12,8 @@ use super::backend::{
     TurnEnd,
 };
 use super::error::StoreError;
+use super::inspect::{Inspect, KeyedRun, Rights, Schema, Setting, Sizes, Violations};
+use super::scans::Scan;
 use super::{Access, Backend, Store};
 
 /// `Read name(arguments) -> answer` or `Write ...`: the same sentence of the backend that is open.
@@ -60,6 +62,9 @@ sentences! {
     Write server_renew(server: ServerId, seq: u64) -> Option<Renewal>;
     /// Declares a server draining or dead if it is not dead and its seq is still `seq`; tells whether it was.
     Write server_mark(server: ServerId, seq: u64, phase: ServerPhase) -> bool;
+    /// Removes at most `limit` rows of servers that are dead, renewed last before `before`, and own nothing. Answers how
+    /// many.
+    Write servers_forget(before: Millis, limit: u32) -> u64;
     /// All servers, newest first.
     Read server_list() -> Vec<Server>;
     /// Every shard with its owner, in order of (app, shard).
@@ -120,4 +125,22 @@ sentences! {
     Read ledger(job: JobId, filter: &LedgerFilter) -> Vec<LedgerEntry>;
     /// The newest job of this name, a tombstone if none lives.
     Read job_newest(app: AppId, name: &Name) -> Option<Job>;
+}
+
+// What `fastjob doctor` looks at.
+sentences! {
+    /// Settings on which durability, isolation and time depend, as a new connection has them.
+    Read inspect_settings() -> Vec<Setting>;
+    /// The database's time; `None` where its server's clock is it.
+    Read inspect_time() -> Option<Millis>;
+    /// What this program's user may do.
+    Read inspect_rights() -> Rights;
+    /// Which schema is there.
+    Read inspect_schema() -> Schema;
+    /// How much there is.
+    Scan inspect_sizes() -> Sizes;
+    /// What breaks an invariant.
+    Scan inspect_scan(scan: &Scan) -> Violations;
+    /// Runs with an idempotency key after `after`, in order of id, at most `limit`.
+    Scan inspect_keys(after: Option<RunId>, limit: u32) -> Vec<KeyedRun>;
 }

@@ -4,10 +4,12 @@
 mod backend;
 mod error;
 mod front;
+mod inspect;
 mod keys;
 mod mysql;
 mod postgres;
 mod row;
+mod scans;
 mod shape;
 mod sqlite;
 mod values;
@@ -25,6 +27,8 @@ pub use backend::{
     Release, Renewal, RunFilter, Server, ServerPhase, Token, Turn, TurnEnd,
 };
 pub use error::{ErrorKind, StoreError};
+pub use inspect::{KeyedRun, Rights, Schema, Setting, Sizes, Violations};
+pub use scans::{SCANS, Scan};
 
 use mysql::MySqlStore;
 use postgres::PostgresStore;
@@ -32,9 +36,11 @@ use sqlite::SqliteStore;
 
 /// How long one sentence may take, with all its tries.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// How long a look at whole tables may take.
+const SCAN_DEADLINE: Duration = Duration::from_secs(600);
 /// Tries of one sentence.
 const MAX_TRIES: u32 = 5;
-/// The wait before the second try; each further one is twice as long.
+/// The wait before the second try, give or take a half; each further one is twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(20);
 
 /// The database. Cheap to clone.
@@ -61,7 +67,7 @@ impl Default for StoreOptions {
 enum Backend {
     Sqlite(SqliteStore),
     MySql(MySqlStore),
-    Postgres(PostgresStore),
+    Postgres(Box<PostgresStore>),
 }
 
 /// What a deadline that ran out says of the sentence.
@@ -69,6 +75,16 @@ enum Backend {
 enum Access {
     Read,
     Write,
+    Scan,
+}
+
+impl Access {
+    fn deadline(self) -> Duration {
+        match self {
+            Self::Read | Self::Write => DEADLINE,
+            Self::Scan => SCAN_DEADLINE,
+        }
+    }
 }
 
 impl Store {
@@ -81,7 +97,20 @@ impl Store {
         let backend = match scheme {
             "sqlite" => Backend::Sqlite(SqliteStore::open(file(rest), options).await?),
             "mysql" | "mariadb" => Backend::MySql(MySqlStore::open(url, options).await?),
-            "postgres" | "postgresql" => Backend::Postgres(PostgresStore::open(url, options).await?),
+            "postgres" | "postgresql" => Backend::Postgres(Box::new(PostgresStore::open(url, options).await?)),
+            _ => return Err(StoreError::new(ErrorKind::Unavailable, UNKNOWN_SCHEME)),
+        };
+        Ok(Self { backend: Arc::new(backend) })
+    }
+
+    /// Opens the database at `url` to look at it, beside its servers: nothing is created or migrated, no lock is taken,
+    /// and sentences that write fail. Tables may be missing, or of another schema: ask [`Store::inspect_schema`] first.
+    pub async fn inspect(url: &str, options: StoreOptions) -> Result<Self, StoreError> {
+        let (scheme, rest) = url.split_once(':').unwrap_or_default();
+        let backend = match scheme {
+            "sqlite" => Backend::Sqlite(SqliteStore::inspect(file(rest), options).await?),
+            "postgres" | "postgresql" => Backend::Postgres(PostgresStore::inspect(url, options).await?),
+            "mysql" | "mariadb" => Backend::MySql(MySqlStore::inspect(url, options).await?),
             _ => return Err(StoreError::new(ErrorKind::Unavailable, UNKNOWN_SCHEME)),
         };
         Ok(Self { backend: Arc::new(backend) })
@@ -100,7 +129,7 @@ impl Store {
     pub fn is_exclusive(&self) -> bool {
         match &*self.backend {
             Backend::Sqlite(_) => true,
-            Backend::Postgres(_) | Backend::MySql(_) => false,
+            Backend::MySql(_) | Backend::Postgres(_) => false,
         }
     }
 
@@ -119,7 +148,8 @@ impl Store {
                 match once().await {
                     Err(error) if error.is_worth_another_try() => {
                         tracing::debug!(%error, "trying again");
-                        tokio::time::sleep(wait).await;
+                        // Two that were in each other's way must not meet again.
+                        tokio::time::sleep(wait.mul_f64(rand::random_range(0.5..1.5))).await;
                         wait *= 2;
                     }
                     answer => return answer,
@@ -128,7 +158,7 @@ impl Store {
             once().await
         };
         let span = tracing::debug_span!("store", sentence);
-        let answer = tokio::time::timeout(DEADLINE, tries.instrument(span)).await;
+        let answer = tokio::time::timeout(access.deadline(), tries.instrument(span)).await;
         answer.unwrap_or_else(|_| Err(late(sentence, access)))
     }
 }
@@ -142,10 +172,13 @@ fn file(rest: &str) -> &Path {
 
 fn late(sentence: &str, access: Access) -> StoreError {
     let kind = match access {
-        Access::Read => ErrorKind::Unavailable,
+        Access::Read | Access::Scan => ErrorKind::Unavailable,
         Access::Write => ErrorKind::Unknown,
     };
-    StoreError::new(kind, format!("{sentence}: no answer from the database for {} s", DEADLINE.as_secs()))
+    StoreError::new(
+        kind,
+        format!("{sentence}: no answer from the database for {} s", access.deadline().as_secs()),
+    )
 }
 
 impl fmt::Debug for Store {

@@ -55,7 +55,11 @@ impl MariaDb {
                 .arg(datadir(place.path()))
                 .args(user()))?;
             let arguments = ["--mysqlx=OFF", "--default-authentication-plugin=mysql_native_password"];
-            Self::start_in(place, &program, &arguments, "?ssl-mode=disabled")
+            let server = Self::start_in(place, &program, &arguments, "?ssl-mode=disabled")?;
+            server.execute(
+                "CREATE USER 'root'@'127.0.0.1'; GRANT ALL ON *.* TO 'root'@'127.0.0.1' WITH GRANT OPTION",
+            )?;
+            Ok(server)
         })
     }
 

@@ -158,6 +158,11 @@ impl Postgres {
         tried
     }
 
+    /// What it has logged.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.place.join("log")).unwrap_or_default()
+    }
+
     fn launch(&self) -> Result<(), String> {
         let sync = match self.durability {
             Durability::Disk => "on",
@@ -177,7 +182,7 @@ impl Postgres {
             .stderr(Stdio::null())
             .output();
         check("pg_ctl start", output).map(drop).map_err(|error| {
-            let log = fs::read_to_string(&log).unwrap_or_default();
+            let log = self.log();
             let last: Vec<&str> = log.lines().rev().take(5).collect();
             format!("{error}\n{}", last.into_iter().rev().collect::<Vec<_>>().join("\n"))
         })
@@ -262,5 +267,12 @@ fn check(what: &str, output: std::io::Result<Output>) -> Result<String, String> 
 const _: () = {
     let _ = (Postgres::start, Postgres::start_with, Postgres::url, Postgres::port, Postgres::fresh_database);
     let _ = (Postgres::execute, Postgres::stop, Postgres::kill_9, Postgres::pause, Postgres::go_on);
-    let _ = (Postgres::start_again, Stop::Fast, Stop::Immediate, Durability::Memory, Durability::Disk);
+    let _ = (
+        Postgres::start_again,
+        Postgres::log,
+        Stop::Fast,
+        Stop::Immediate,
+        Durability::Memory,
+        Durability::Disk,
+    );
 };

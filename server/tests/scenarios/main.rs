@@ -8,7 +8,9 @@ mod callers;
 mod catch_up;
 mod cli;
 mod cli_tokens;
+mod clusters;
 mod deaths;
+mod doctor;
 mod edits;
 mod endings;
 mod firing;
@@ -16,6 +18,9 @@ mod gate;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod payloads;
+#[path = "../harness/postgres.rs"]
+#[expect(dead_code, reason = "other tests kill it and start it again")]
+mod postgres;
 mod queues;
 mod restarts;
 mod sample;

@@ -16,6 +16,7 @@ use fastjob_server::store::{
     Turn, TurnEnd,
 };
 use parking_lot::Mutex;
+use sqlx::{Connection, MySqlConnection, PgConnection, SqliteConnection};
 
 use crate::mariadb::MariaDb;
 use crate::postgres_harness::{Durability, Postgres};
@@ -41,28 +42,15 @@ pub(crate) enum Place {
     File(tempfile::TempDir),
     /// On the PostgreSQL server of all bundles, at this url.
     Postgres(String),
-    /// On the MariaDB of all bundles.
-    MariaDb(String),
-    /// On the MySQL of all bundles.
-    MySql(String),
+    /// At this url; gone with its server.
+    Elsewhere(String),
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let Some(name) = self.url().rsplit('/').next().map(|name| name.replace("?ssl-mode=disabled", ""))
-        else {
-            return;
-        };
-        match self {
-            Self::File(_) => {}
-            Self::Postgres(_) => {
-                let drop = format!("DROP DATABASE {name} WITH (FORCE)");
-                postgres_server().execute("postgres", &drop).map(|_| ()).unwrap();
-            }
-            Self::MariaDb(_) => {
-                mariadb_server().execute(&format!("DROP DATABASE {name}")).map(|_| ()).unwrap()
-            }
-            Self::MySql(_) => mysql_server().execute(&format!("DROP DATABASE {name}")).map(|_| ()).unwrap(),
+        if let Self::Postgres(url) = self {
+            let name = url.rsplit('/').next().unwrap();
+            postgres_server().execute("postgres", &format!("DROP DATABASE {name} WITH (FORCE)")).unwrap();
         }
     }
 }
@@ -104,11 +92,16 @@ impl Bundle {
     }
 
     pub(crate) async fn mariadb() -> Self {
-        Self::at(Place::MariaDb(mariadb_server().fresh_database().unwrap())).await
+        Self::at(Place::Elsewhere(mariadb_server().fresh_database().unwrap())).await
     }
 
     pub(crate) async fn mysql() -> Self {
-        Self::at(Place::MySql(mysql_server().fresh_database().unwrap())).await
+        Self::at(Place::Elsewhere(mysql_server().fresh_database().unwrap())).await
+    }
+
+    /// At a server of the case's own.
+    pub(crate) async fn at_url(url: String) -> Self {
+        Self::at(Place::Elsewhere(url)).await
     }
 
     async fn at(place: Place) -> Self {
@@ -135,7 +128,29 @@ impl Bundle {
     pub(crate) fn path(&self) -> PathBuf {
         match &self.place {
             Place::File(dir) => dir.path().join("fastjob.db"),
-            Place::Postgres(url) | Place::MariaDb(url) | Place::MySql(url) => panic!("{url} is no file"),
+            Place::Postgres(url) | Place::Elsewhere(url) => panic!("{url} is no file"),
+        }
+    }
+
+    /// Changes rows behind the store's back.
+    pub(crate) async fn change(&self, sql: &str) {
+        let (sql, url) = (sqlx::raw_sql(sqlx::AssertSqlSafe(sql)), self.url());
+        match url.split(':').next().unwrap() {
+            "sqlite" => {
+                let mut foreign = SqliteConnection::connect(&url).await.unwrap();
+                sql.execute(&mut foreign).await.unwrap();
+                foreign.close().await.unwrap();
+            }
+            "postgres" => {
+                let mut foreign = PgConnection::connect(&url).await.unwrap();
+                sql.execute(&mut foreign).await.unwrap();
+                foreign.close().await.unwrap();
+            }
+            _ => {
+                let mut foreign = MySqlConnection::connect(&url).await.unwrap();
+                sql.execute(&mut foreign).await.unwrap();
+                foreign.close().await.unwrap();
+            }
         }
     }
 
@@ -303,7 +318,7 @@ impl Place {
     fn url(&self) -> String {
         match self {
             Self::File(dir) => format!("sqlite:{}", dir.path().join("fastjob.db").display()),
-            Self::Postgres(url) | Self::MariaDb(url) | Self::MySql(url) => url.clone(),
+            Self::Postgres(url) | Self::Elsewhere(url) => url.clone(),
         }
     }
 }

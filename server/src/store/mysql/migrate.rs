@@ -20,6 +20,9 @@ struct Migration {
 const MIGRATIONS: [Migration; 1] =
     [Migration { version: 1, name: "init", sql: include_str!("../../../migrations/mysql/0001_init.sql") }];
 
+/// The newest schema.
+pub(super) const NEWEST: i64 = MIGRATIONS[MIGRATIONS.len() - 1].version;
+
 /// How long another server may take to migrate, in seconds.
 const MAX_WAIT: i64 = 30;
 
@@ -37,7 +40,7 @@ enum Found {
 
 /// Applies what the database lacks. The connection is given up.
 pub(super) async fn migrate(mut link: Link, flavour: Flavour, now: Millis) -> Result<(), StoreError> {
-    let newest = MIGRATIONS.last().map_or(0, |migration| migration.version);
+    let newest = NEWEST;
     if found(&mut link).await? == (Found::Version { version: newest, applied: true }) {
         return Ok(());
     }
@@ -75,6 +78,15 @@ async fn apply(link: &mut Link, migration: &Migration, now: Millis) -> Result<()
     link.say(migration.sql, &what).await.map_err(with_rights)?;
     let applied = sqlx::query("UPDATE fastjob_schema SET applied_at = ? WHERE version = ?");
     link.execute(&what, applied.bind(now.get()).bind(migration.version)).await.map(drop)
+}
+
+/// The database's schema; 0: none, or not all of the first one.
+pub(super) async fn version(link: &mut Link) -> Result<i64, StoreError> {
+    match found(link).await? {
+        Found::Nothing => Ok(0),
+        Found::Version { version, applied: true } => Ok(version),
+        Found::Version { version, applied: false } => Ok(version - 1),
+    }
 }
 
 async fn found(link: &mut Link) -> Result<Found, StoreError> {

@@ -6,6 +6,7 @@ mod bulk;
 mod commit;
 mod fault;
 mod inbox;
+mod inspect;
 mod link;
 mod migrate;
 mod ownership;
@@ -32,8 +33,16 @@ const STATEMENTS: usize = 256;
 /// An open database.
 pub(super) struct MySqlStore {
     pool: Arc<Pool>,
+    access: Access,
     /// Of the lease's thread alone, so that nothing else can keep it waiting.
     lease: Mutex<Option<Kept>>,
+}
+
+/// What a store was opened for. A transaction that writes would not heed its session's being read-only.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Serve,
+    Look,
 }
 
 impl MySqlStore {
@@ -52,7 +61,18 @@ impl MySqlStore {
         );
         let link = pool.own_link("migrate the schema").await?;
         migrate::migrate(link, flavour, options.clock.now()).await?;
-        Ok(Self { pool, lease: Mutex::default() })
+        Ok(Self { pool, access: Access::Serve, lease: Mutex::default() })
+    }
+
+    /// Connects to look: nothing is migrated, and no session may write.
+    pub(super) async fn inspect(url: &str, options: StoreOptions) -> Result<Self, StoreError> {
+        let connect = connect_options(url)?;
+        let mut connection = connect.connect().await.map_err(connect_fault)?;
+        let flavour = Flavour::of(&mut connection).await?;
+        let _ = connection.close().await;
+        let (session, idle) = (flavour.look(), flavour.idle_limit());
+        let pool = Pool::new(connect, session, idle, options.max_connections, options.clock);
+        Ok(Self { pool, access: Access::Look, lease: Mutex::default() })
     }
 
     /// Ends the connections.
@@ -63,6 +83,9 @@ impl MySqlStore {
 
     /// A transaction that writes.
     async fn write(&self, what: &str) -> Result<Link, StoreError> {
+        if self.access == Access::Look {
+            return Err(StoreError::new(ErrorKind::ReadOnly, format!("{what}: this store only looks")));
+        }
         let mut link = self.pool.link(what).await?;
         link.begin(what).await?;
         Ok(link)

@@ -67,6 +67,22 @@ impl Ownership for MySqlStore {
         Ok(true)
     }
 
+    async fn servers_forget(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
+        const WHAT: &str = "forget servers that are gone";
+        let mut write = self.write(WHAT).await?;
+        let query = sqlx::query(
+            "DELETE FROM fastjob_server WHERE id IN (
+                 SELECT id FROM (
+                     SELECT server.id FROM fastjob_server server
+                     WHERE server.phase = 'dead' AND server.renewed_at < ?
+                       AND NOT EXISTS (SELECT 1 FROM fastjob_app_owner held WHERE held.server_id = server.id)
+                     ORDER BY server.renewed_at LIMIT ?) gone)",
+        );
+        let gone = write.execute(WHAT, query.bind(before.get()).bind(limit)).await?;
+        write.commit(WHAT).await?;
+        Ok(gone)
+    }
+
     async fn server_list(&self) -> Result<Vec<Server>, StoreError> {
         let sql = format!("SELECT {SERVER} FROM fastjob_server ORDER BY id DESC");
         let rows = self.all("list the servers", sqlx::query(AssertSqlSafe(sql))).await?;
@@ -230,7 +246,7 @@ async fn renew(
 }
 
 /// The database's time.
-const NOW: &str = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(3)) DIV 1000";
+pub(super) const NOW: &str = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(3)) DIV 1000";
 
 /// Shards whose rows are locked.
 struct Held(HashMap<ShardKey, HeldRow>);

@@ -68,6 +68,15 @@ impl Flavour {
         )
     }
 
+    /// What a connection that only looks is told: it may read for long, and may not write.
+    pub(super) fn look(self) -> String {
+        let limit = match self {
+            Self::MariaDb => "max_statement_time = 600",
+            Self::MySql => "max_execution_time = 600000",
+        };
+        format!("{}; SET SESSION TRANSACTION READ ONLY; SET SESSION {limit}", self.session())
+    }
+
     /// What a connection that migrates is told: its statements may take long.
     pub(super) const fn migration(self) -> &'static str {
         match self {

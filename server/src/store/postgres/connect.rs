@@ -36,20 +36,32 @@ const SETTINGS: [(&str, &str); 9] = [
     ("jit", "off"),
 ];
 
+/// Of a session that only looks.
+const LOOKING: [(&str, &str); 3] =
+    [("default_transaction_read_only", "on"), ("statement_timeout", "600s"), ("lock_timeout", "5s")];
+
 /// Reads a url. The error does not repeat it, since it may hold a password.
 pub(super) fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
-    let options = PgConnectOptions::from_str(url).map_err(|_| {
+    Ok(named(parse(url)?).options(SETTINGS))
+}
+
+fn parse(url: &str) -> Result<PgConnectOptions, StoreError> {
+    PgConnectOptions::from_str(url).map_err(|_| {
         let message =
             "the database's url cannot be read: write postgres://USER:PASSWORD@HOST:5432/DATABASE, with \
              special characters of the password as %XX";
         StoreError::new(ErrorKind::Unavailable, message)
-    })?;
+    })
+}
+
+/// As [`options`], for looking: sessions that may not write, with the planner's own choices and time for whole tables.
+pub(super) fn options_to_look(url: &str) -> Result<PgConnectOptions, StoreError> {
+    Ok(named(parse(url)?).options(LOOKING))
+}
+
+fn named(options: PgConnectOptions) -> PgConnectOptions {
     let name = format!("fastjob {}", env!("CARGO_PKG_VERSION"));
-    Ok(options
-        .options(SETTINGS)
-        .application_name(&name)
-        .statement_cache_capacity(STATEMENTS)
-        .disable_statement_logging())
+    options.application_name(&name).statement_cache_capacity(STATEMENTS).disable_statement_logging()
 }
 
 /// Checks the database and migrates it, on one connection. Answers how to connect from now on.
@@ -68,6 +80,15 @@ pub(super) async fn prepare(mut options: PgConnectOptions) -> Result<PgConnectOp
         Ok(options)
     };
     prepared.await.map_err(|error: StoreError| error.within(&place))
+}
+
+/// Connects once, so that a database that cannot be reached is known at once and by its cause.
+pub(super) async fn try_out(options: &PgConnectOptions) -> Result<(), StoreError> {
+    let connected = connect(options).await;
+    let connection = connected.map_err(|error| refused(options, error).within(&place(options)))?;
+    // Whether it hears of this or not, the database ends the session.
+    drop(connection.close().await);
+    Ok(())
 }
 
 /// One connection, outside of the pool.

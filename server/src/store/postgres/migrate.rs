@@ -17,14 +17,17 @@ struct Migration {
 const MIGRATIONS: [Migration; 1] =
     [Migration { version: 1, name: "init", sql: include_str!("../../../migrations/postgres/0001_init.sql") }];
 
+/// The newest schema.
+pub(super) const NEWEST: i64 = MIGRATIONS[MIGRATIONS.len() - 1].version;
+
 /// Names the lock among all advisory locks of the database: "fastjob" in ASCII.
 const LOCK: i64 = 0x66_61_73_74_6a_6f_62;
 /// How long another server's migration is waited for.
-const LOCK_WAIT: &str = "SET lock_timeout = '30s'; SET statement_timeout = '0'";
+const LOCK_WAIT: &str = "SET lock_timeout = '10s'; SET statement_timeout = '0'";
 
 /// Applies what the database lacks.
 pub(super) async fn migrate(connection: &mut PgConnection) -> Result<(), StoreError> {
-    let newest = MIGRATIONS.last().map_or(0, |migration| migration.version);
+    let newest = NEWEST;
     // Without the lock first: a user who may not create tables can still serve a database that is up to date.
     let found = version(connection).await?;
     if found == newest {
@@ -50,7 +53,8 @@ fn refuse_newer(found: i64, newest: i64) -> Result<(), StoreError> {
     Err(StoreError::new(ErrorKind::Newer, message))
 }
 
-async fn version(connection: &mut PgConnection) -> Result<i64, StoreError> {
+/// The database's schema; 0: none.
+pub(super) async fn version(connection: &mut PgConnection) -> Result<i64, StoreError> {
     let read = async {
         let there =
             sqlx::query("SELECT to_regclass('fastjob_schema') IS NOT NULL").fetch_one(&mut *connection);
@@ -70,7 +74,7 @@ async fn lock(connection: &mut PgConnection) -> Result<(), StoreError> {
     let Err(error) = locked.await else { return Ok(()) };
     if matches!(&error, sqlx::Error::Database(answer) if code(&**answer) == "55P03") {
         let message = format!(
-            "another server migrates the schema and has not finished in 30 s: wait for it, or end its session (see \
+            "another server migrates the schema and has not finished in 10 s: wait for it, or end its session (see \
              SELECT * FROM pg_locks WHERE locktype = 'advisory' AND objid = {})",
             LOCK & 0xffff_ffff
         );

@@ -2,6 +2,7 @@
 
 mod apps;
 mod inbox;
+mod inspect;
 mod ownership;
 mod runs;
 
@@ -17,6 +18,7 @@ use super::error::StoreError;
 
 pub(super) use apps::{TOKEN, app, token};
 pub(super) use inbox::{INBOX, inbox_row, outcomes, readable};
+pub(super) use inspect::{KEYED, keyed_run, sizes, violations};
 pub(super) use ownership::{OWNED, SERVER, claimed, owned, phase_word, renewal, server};
 pub(super) use runs::{ATTEMPT, GAP, JOB, RUN, Runs, attempt, gap, job, state_number};
 

@@ -17,13 +17,15 @@ struct Migration {
 const MIGRATIONS: [Migration; 1] =
     [Migration { version: 1, name: "init", sql: include_str!("../../../migrations/sqlite/0001_init.sql") }];
 
+/// The newest schema.
+pub(super) const NEWEST: i64 = MIGRATIONS[MIGRATIONS.len() - 1].version;
+
 /// Applies what the database lacks.
 pub(super) async fn migrate(writer: &SqlitePool, now: Millis) -> Result<(), StoreError> {
-    let newest = MIGRATIONS.last().map_or(0, |migration| migration.version);
     let found = version(writer).await?;
-    if found > newest {
+    if found > NEWEST {
         let message =
-            format!("the database has schema {found}, this program knows up to {newest}: start a newer one");
+            format!("the database has schema {found}, this program knows up to {NEWEST}: start a newer one");
         return Err(StoreError::new(ErrorKind::Newer, message));
     }
     for migration in MIGRATIONS.iter().filter(|migration| migration.version > found) {
@@ -34,7 +36,8 @@ pub(super) async fn migrate(writer: &SqlitePool, now: Millis) -> Result<(), Stor
     Ok(())
 }
 
-async fn version(writer: &SqlitePool) -> Result<i64, StoreError> {
+/// The database's schema; 0: none.
+pub(super) async fn version(writer: &SqlitePool) -> Result<i64, StoreError> {
     let read = async {
         let there: i64 =
             sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name = 'fastjob_schema'")

@@ -6,6 +6,7 @@ mod bulk;
 mod commit;
 mod fault;
 mod inbox;
+mod inspect;
 mod lock;
 mod migrate;
 mod ownership;
@@ -14,7 +15,7 @@ mod row;
 mod shards;
 mod statements;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,8 +42,9 @@ pub(super) struct SqliteStore {
     writer: SqlitePool,
     readers: SqlitePool,
     clock: Arc<dyn Clock>,
-    // Last, so that it is held until the connections are gone.
-    _lock: FileLock,
+    path: PathBuf,
+    // Last, so that it is held until the connections are gone. None: this one only looks.
+    _lock: Option<FileLock>,
 }
 
 impl SqliteStore {
@@ -69,7 +71,7 @@ impl SqliteStore {
             .connect_with(connect.pragma("query_only", "on"))
             .await
             .map_err(open)?;
-        Ok(Self { writer, readers, clock: options.clock, _lock: lock })
+        Ok(Self { writer, readers, clock: options.clock, path: path.to_owned(), _lock: Some(lock) })
     }
 
     /// Ends the connections; what is committed is in the file.

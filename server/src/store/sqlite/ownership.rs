@@ -83,6 +83,26 @@ impl Ownership for SqliteStore {
         Ok(done.rows_affected() == 1)
     }
 
+    async fn servers_forget(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
+        const WHAT: &str = "forget servers that are gone";
+        let mut write = self.write(WHAT).await?;
+        let done = sqlx::query(
+            "DELETE FROM fastjob_server WHERE id IN (
+                 SELECT id FROM (
+                     SELECT server.id FROM fastjob_server server
+                     WHERE server.phase = 'dead' AND server.renewed_at < ?
+                       AND NOT EXISTS (SELECT 1 FROM fastjob_app_owner held WHERE held.server_id = server.id)
+                     ORDER BY server.renewed_at LIMIT ?) gone)",
+        )
+        .bind(before.get())
+        .bind(limit)
+        .execute(&mut *write)
+        .await
+        .map_err(|error| fault(WHAT, error))?;
+        commit(write, WHAT).await?;
+        Ok(done.rows_affected())
+    }
+
     async fn server_list(&self) -> Result<Vec<Server>, StoreError> {
         let rows =
             sqlx::query(AssertSqlSafe(format!("SELECT {SERVER} FROM fastjob_server ORDER BY id DESC")))

@@ -1,0 +1,58 @@
+//! The sample configurations in `deploy/` are what `fastjob serve` accepts, and hold no secret.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where it stopped")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn samples() -> Vec<PathBuf> {
+    let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("deploy");
+    let folders = std::fs::read_dir(deploy).unwrap().map(|entry| entry.unwrap().path());
+    let files =
+        folders.filter(|folder| folder.is_dir()).flat_map(|folder| std::fs::read_dir(folder).unwrap());
+    let mut samples: Vec<PathBuf> = files.map(|entry| entry.unwrap().path()).collect();
+    samples.sort();
+    samples
+}
+
+/// The effective configuration.
+fn checked(sample: &Path) -> toml::Table {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fastjob"));
+    let foreign = std::env::vars_os().map(|(name, _)| name);
+    for name in foreign.filter(|name| name.to_string_lossy().starts_with("FASTJOB_")) {
+        command.env_remove(name);
+    }
+    let output = command.args(["serve", "--check", "--config"]).arg(sample).output().unwrap();
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {err}", sample.display());
+    String::from_utf8(output.stdout).unwrap().parse().unwrap()
+}
+
+#[test]
+fn every_sample_configuration_is_accepted_and_shows_no_password() {
+    let samples = samples();
+    assert_eq!(samples.len(), 7, "{samples:?}");
+    for sample in &samples {
+        let config = checked(sample);
+        let url = config["database"]["url"].as_str().unwrap();
+        assert!(!url.contains("***"), "{}: a password in {url}", sample.display());
+    }
+}
+
+#[test]
+fn the_servers_of_a_sample_cluster_share_all_but_their_address() {
+    for kind in ["postgres-cluster", "mariadb-cluster"] {
+        let own: Vec<PathBuf> =
+            samples().into_iter().filter(|sample| sample.parent().unwrap().ends_with(kind)).collect();
+        let mut configs: Vec<toml::Table> = own.iter().map(|sample| checked(sample)).collect();
+        let mut addresses = Vec::new();
+        for config in &mut configs {
+            let rpc = config["rpc"].as_table_mut().unwrap();
+            addresses.push(rpc.remove("advertise").unwrap().as_str().unwrap().to_owned());
+            assert!(config["cluster"].as_table().unwrap().contains_key("key_file"), "{kind}");
+        }
+        addresses.dedup();
+        assert_eq!(addresses.len(), 3, "{kind}");
+        assert!(configs.iter().all(|config| *config == configs[0]), "{kind}");
+    }
+}
