@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 
 use fastjob_core::domain::{HandlerOffer, Hello, Name, Outcome, OutcomeKind, WorkerProfile};
 use fastjob_core::id::{AttemptKey, Epoch, Id};
-use fastjob_core::shard::{CancelReason, Dispatch, Frame, Message, StreamId, Verdict};
+use fastjob_core::shard::{
+    CancelReason, Command, Dispatch, Frame, Message, Order, StreamId, Verdict, WorkerReport,
+};
 
 use super::owner::Knock;
+use super::store::{Answer, Ask};
 use super::{Ms, Place, Plant, Sim, millis};
 use crate::worker::{Execution, done, failure};
 use crate::world::LOST_AFTER_MS;
@@ -18,6 +21,8 @@ const SILENCE_MS: Ms = 3_000;
 const FLOOR_LAPSES_MS: Ms = 15_000;
 const WELCOME_WITHIN_MS: Ms = 10_000;
 const LOOK_AGAIN_MS: Ms = 300;
+/// Without a stream for this long, another server is told.
+const DOWN_BEFORE_REPORT_MS: Ms = 2_000;
 
 /// A connection between a worker and an owner. What is sent keeps its order.
 pub(super) struct Stream {
@@ -33,6 +38,13 @@ pub(super) struct Stream {
     server_left: bool,
     /// When the server heard the worker last.
     heard: Ms,
+}
+
+/// What became of outcomes that another server took.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Fate {
+    Judged,
+    Stored,
 }
 
 /// An attempt that the worker has.
@@ -61,6 +73,8 @@ pub(super) struct Worker {
     lost: bool,
     unspent: u32,
     held: BTreeMap<AttemptKey, Held>,
+    /// Outcomes that are durable and not judged.
+    stored: Vec<Outcome>,
 }
 
 impl Worker {
@@ -100,6 +114,7 @@ impl Sim {
             lost: false,
             unspent: 0,
             held: BTreeMap::new(),
+            stored: Vec::new(),
         };
         if worker == self.workers.len() {
             self.workers.push(fresh);
@@ -147,6 +162,10 @@ impl Sim {
         self.gives_up(worker);
         if self.workers[worker].stream.is_none() {
             self.locate(worker);
+        }
+        let w = &self.workers[worker];
+        if !w.served && now - w.heard >= DOWN_BEFORE_REPORT_MS && !w.held.is_empty() {
+            self.report_elsewhere(worker);
         }
         let pause = LOOK_AGAIN_MS + self.between(0, 100);
         self.works(worker, pause, move |sim| sim.worker_looks(worker));
@@ -234,7 +253,7 @@ impl Sim {
             ordinal: w.ordinal,
             floor: Some(w.floor_at(now)).filter(|floor| *floor > Epoch(0)),
             running: running.filter(|_| plant != Some(Plant::HelloListsNothing)).collect(),
-            unacked: open().filter_map(|(_, held)| held.outcome.clone()).collect(),
+            unacked: open().filter_map(|(_, held)| held.outcome.clone()).chain(w.stored.clone()).collect(),
         };
         self.trace(|| {
             format!("worker {worker} says hello on {stream:?}: {:?} {:?}", hello.running, hello.floor)
@@ -506,11 +525,95 @@ impl Sim {
 
     fn acknowledged(&mut self, worker: usize, key: AttemptKey, verdict: Verdict) {
         assert!(verdict != Verdict::Unknown, "G3: an attempt of a run that is not there: {key:?}");
-        let Some(held) = self.workers[worker].held.get_mut(&key) else { return };
+        self.workers[worker].stored.retain(|stored| stored.key != key);
+        self.settled(worker, key);
+    }
+
+    /// The slot is free again.
+    fn settled(&mut self, worker: usize, key: AttemptKey) {
+        let w = &mut self.workers[worker];
+        let Some(held) = w.held.get_mut(&key) else { return };
         if held.outcome.take().is_some() {
             held.settled = true;
             self.let_go(worker, key);
         }
+    }
+
+    /// Any server that can be reached tells the owner, or keeps the outcomes for it.
+    fn report_elsewhere(&mut self, worker: usize) {
+        let machine = self.below(self.machines.len() as u64) as usize;
+        let asked = self.machines[machine];
+        let w = &self.workers[worker];
+        let (session, life) = (w.profile.session, w.life);
+        let open = || w.held.iter().filter(|(_, held)| !held.settled);
+        let report = WorkerReport {
+            session,
+            life: Some(self.now as u64),
+            running: open().filter(|(_, held)| held.outcome.is_none()).map(|(key, _)| *key).collect(),
+            outcomes: open().filter_map(|(_, held)| held.outcome.clone()).collect(),
+        };
+        let Some(delay) = self.transit(Place::Worker(worker), Place::Machine(machine)) else { return };
+        self.on(asked, delay, move |sim| {
+            let hop = match sim.points_to(asked) {
+                Some(owner) if owner == asked => Some((owner, 0)),
+                Some(owner) => {
+                    let (from, to) = (sim.place(asked), sim.place(owner));
+                    sim.transit(from, to).map(|delay| (owner, delay))
+                }
+                None => None,
+            };
+            let Some((owner, delay)) = hop else { return sim.keep_outcomes(asked, worker, life, report) };
+            sim.on(owner, delay, move |sim| {
+                if let Some(taken) = &mut sim.servers[owner].owner {
+                    taken.door.push_back(Knock::Report { worker, life, report });
+                    sim.saw("report through another server");
+                    sim.poke(owner);
+                }
+            });
+        });
+    }
+
+    fn keep_outcomes(&mut self, asked: usize, worker: usize, life: u64, report: WorkerReport) {
+        if report.outcomes.is_empty() {
+            return;
+        }
+        let keys: Vec<_> = report.outcomes.iter().map(|outcome| outcome.key).collect();
+        let mut commands = Vec::new();
+        for outcome in report.outcomes {
+            let id = Id::new(millis(self.now), &mut self.chance);
+            commands.push(Command { id, order: Order::Outcome(Box::new(outcome)) });
+        }
+        self.ask(asked, self.patience_ms, Ask::InboxPut(commands), move |sim, answer| {
+            if matches!(answer, Some(Answer::Done)) {
+                sim.saw("outcome stored for the owner");
+                sim.answer_report(asked, worker, life, keys, Fate::Stored);
+            }
+        });
+    }
+
+    pub(super) fn answer_report(
+        &mut self,
+        server: usize,
+        worker: usize,
+        life: u64,
+        outcomes: Vec<AttemptKey>,
+        fate: Fate,
+    ) {
+        let place = self.place(server);
+        let Some(delay) = self.transit(place, Place::Worker(worker)) else { return };
+        if self.workers[worker].life != life {
+            return;
+        }
+        self.works(worker, delay, move |sim| {
+            for key in outcomes {
+                if fate == Fate::Stored {
+                    let held = sim.workers[worker].held.get(&key);
+                    let outcome = held.and_then(|held| held.outcome.clone());
+                    sim.workers[worker].stored.extend(outcome);
+                }
+                sim.settled(worker, key);
+            }
+        });
     }
 
     /// A Hello that nobody asked for.
