@@ -256,7 +256,13 @@ impl Sim {
             unacked: open().filter_map(|(_, held)| held.outcome.clone()).chain(w.stored.clone()).collect(),
         };
         self.trace(|| {
-            format!("worker {worker} says hello on {stream:?}: {:?} {:?}", hello.running, hello.floor)
+            format!(
+                "worker {worker} says hello {} on {stream:?}: {:?}, unacked {:?}, floor {:?}",
+                hello.ordinal,
+                hello.running,
+                hello.unacked.iter().map(|outcome| outcome.key).collect::<Vec<_>>(),
+                hello.floor
+            )
         });
         self.send_to_server(stream, Message::Hello { stream, hello });
     }
