@@ -5,76 +5,47 @@ use std::collections::BTreeMap;
 
 use fastjob_core::domain::{HandlerOffer, Hello, Name, Outcome, OutcomeKind, WorkerProfile};
 use fastjob_core::id::{AttemptKey, Epoch, Id};
-use fastjob_core::shard::{
-    CancelReason, Command, Dispatch, Frame, Message, Order, StreamId, Verdict, WorkerReport,
-};
+use fastjob_core::shard::{CancelReason, Dispatch, Frame, Message, StreamId, Verdict};
 
-use super::owner::Knock;
-use super::store::{Answer, Ask};
+use super::streams::{SILENCE_MS, Stream};
 use super::{Ms, Place, Plant, Sim, millis};
 use crate::worker::{Execution, done, failure};
 use crate::world::LOST_AFTER_MS;
 
-const PING_MS: Ms = 1_000;
-/// Silence after which either side leaves a stream.
-const SILENCE_MS: Ms = 3_000;
 const FLOOR_LAPSES_MS: Ms = 15_000;
 const WELCOME_WITHIN_MS: Ms = 10_000;
 const LOOK_AGAIN_MS: Ms = 300;
 /// Without a stream for this long, another server is told.
 const DOWN_BEFORE_REPORT_MS: Ms = 2_000;
 
-/// A connection between a worker and an owner. What is sent keeps its order.
-pub(super) struct Stream {
-    pub(super) worker: usize,
-    /// Of which process of it.
-    life: u64,
-    pub(super) server: usize,
-    /// The ownership that it belongs to, once it has arrived.
-    ownership: Option<u64>,
-    to_server: Ms,
-    to_worker: Ms,
-    worker_left: bool,
-    server_left: bool,
-    /// When the server heard the worker last.
-    heard: Ms,
-}
-
-/// What became of outcomes that another server took.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Fate {
-    Judged,
-    Stored,
-}
-
 /// An attempt that the worker has.
 #[derive(Debug)]
-struct Held {
-    outcome: Option<Outcome>,
-    returned: bool,
-    settled: bool,
-    cancelled: Option<CancelReason>,
+pub(super) struct Held {
+    pub(super) outcome: Option<Outcome>,
+    pub(super) returned: bool,
+    pub(super) settled: bool,
+    pub(super) cancelled: Option<CancelReason>,
 }
 
 /// One worker; its process may be replaced.
 pub(super) struct Worker {
     /// Which process.
-    life: u64,
-    profile: WorkerProfile,
+    pub(super) life: u64,
+    pub(super) profile: WorkerProfile,
     pub(super) paused_until: Ms,
-    stream: Option<StreamId>,
-    welcomed: bool,
+    pub(super) stream: Option<StreamId>,
+    pub(super) welcomed: bool,
     /// The stream has had a Welcome, which a further Hello does not undo.
-    served: bool,
-    opened: Ms,
-    ordinal: u64,
-    floor: Epoch,
-    heard: Ms,
-    lost: bool,
-    unspent: u32,
-    held: BTreeMap<AttemptKey, Held>,
+    pub(super) served: bool,
+    pub(super) opened: Ms,
+    pub(super) ordinal: u64,
+    pub(super) floor: Epoch,
+    pub(super) heard: Ms,
+    pub(super) lost: bool,
+    pub(super) unspent: u32,
+    pub(super) held: BTreeMap<AttemptKey, Held>,
     /// Outcomes that are durable and not judged.
-    stored: Vec<Outcome>,
+    pub(super) stored: Vec<Outcome>,
 }
 
 impl Worker {
@@ -140,7 +111,7 @@ impl Sim {
     }
 
     /// In this process of the worker, and not while it stands still.
-    fn works(&mut self, worker: usize, delay: Ms, then: impl FnOnce(&mut Sim) + 'static) {
+    pub(super) fn works(&mut self, worker: usize, delay: Ms, then: impl FnOnce(&mut Sim) + 'static) {
         let life = self.workers[worker].life;
         self.at(delay, move |sim| {
             if sim.workers[worker].life != life {
@@ -267,137 +238,7 @@ impl Sim {
         self.send_to_server(stream, Message::Hello { stream, hello });
     }
 
-    fn send_to_server(&mut self, stream: StreamId, message: Message) {
-        let Some(link) = self.streams.get(&stream).filter(|link| !link.worker_left) else { return };
-        let (worker, server, last) = (link.worker, link.server, link.to_server);
-        let machine = self.place(server);
-        let Some(delay) = self.transit(Place::Worker(worker), machine) else {
-            return self.break_stream(stream);
-        };
-        let at = last.max(self.now + delay);
-        self.streams.get_mut(&stream).expect("it was just seen").to_server = at;
-        self.on(server, at - self.now, move |sim| sim.server_hears(stream, message));
-    }
-
-    fn server_hears(&mut self, id: StreamId, message: Message) {
-        let now = self.now;
-        let Some(stream) = self.streams.get_mut(&id).filter(|stream| !stream.server_left) else { return };
-        stream.heard = now;
-        let (server, known) = (stream.server, stream.ownership);
-        let Some(owner) = self.servers[server].owner.as_mut() else { return self.server_leaves(id) };
-        match known {
-            None => {
-                stream.ownership = Some(owner.name);
-                owner.streams.insert(id);
-                owner.door.push_back(Knock::Message(message));
-                self.ping(id);
-            }
-            Some(name) if name == owner.name => owner.door.push_back(Knock::Message(message)),
-            Some(_) => return self.server_leaves(id),
-        }
-        self.poke(server);
-    }
-
-    /// Proof of life in both directions.
-    fn ping(&mut self, id: StreamId) {
-        let Some(stream) = self.streams.get(&id).filter(|stream| !stream.server_left) else { return };
-        let (server, silent_ms) = (stream.server, self.now - stream.heard);
-        if silent_ms >= SILENCE_MS + PING_MS {
-            self.server_drops(id);
-            return;
-        }
-        self.send(id, None);
-        self.on(server, PING_MS, move |sim| sim.ping(id));
-    }
-
-    pub(super) fn send_to_worker(&mut self, _server: usize, stream: StreamId, frame: Frame) {
-        self.send(stream, Some(frame));
-    }
-
-    /// A frame, or a ping.
-    fn send(&mut self, id: StreamId, frame: Option<Frame>) {
-        let Some(stream) = self.streams.get(&id).filter(|stream| !stream.server_left) else { return };
-        let (worker, server, last, life) = (stream.worker, stream.server, stream.to_worker, stream.life);
-        let machine = self.place(server);
-        let Some(delay) = self.transit(machine, Place::Worker(worker)) else {
-            return self.break_stream(id);
-        };
-        let at = last.max(self.now + delay);
-        self.streams.get_mut(&id).expect("it was just seen").to_worker = at;
-        if self.workers[worker].life == life {
-            self.works(worker, at - self.now, move |sim| sim.worker_hears(worker, id, frame));
-        }
-    }
-
-    /// The connection is gone: each side learns of it some time after what had arrived.
-    pub(super) fn break_stream(&mut self, id: StreamId) {
-        let Some(stream) = self.streams.get_mut(&id) else { return };
-        let (worker, server, life) = (stream.worker, stream.server, stream.life);
-        let (to_worker, to_server) = (self.between(0, 20), self.between(0, 20));
-        if self.workers[worker].life == life {
-            self.works(worker, to_worker, move |sim| {
-                if sim.workers[worker].stream == Some(id) {
-                    sim.worker_leaves(worker);
-                }
-            });
-        }
-        self.on(server, to_server, move |sim| sim.server_drops(id));
-    }
-
-    pub(super) fn break_streams_of(&mut self, server: usize) {
-        let of = |(id, stream): (&StreamId, &Stream)| (stream.server == server).then_some(*id);
-        for id in self.streams.iter().filter_map(of).collect::<Vec<_>>() {
-            self.break_stream(id);
-        }
-    }
-
-    /// The server ends a stream that it does not hear any more.
-    fn server_drops(&mut self, id: StreamId) {
-        let Some(stream) = self.streams.get_mut(&id).filter(|stream| !stream.server_left) else { return };
-        let (server, ownership, heard) = (stream.server, stream.ownership, stream.heard);
-        self.server_leaves(id);
-        let last_contact = self.time_of(server).plus(heard - self.now);
-        let owner = self.servers[server].owner.as_mut();
-        if let Some(owner) = owner.filter(|owner| Some(owner.name) == ownership) {
-            owner.door.push_back(Knock::Message(Message::StreamEnded { stream: id, last_contact }));
-            self.poke(server);
-        }
-    }
-
-    /// It tells the worker that it is not the owner, and is gone.
-    pub(super) fn server_leaves(&mut self, id: StreamId) {
-        let Some(stream) = self.streams.get_mut(&id).filter(|stream| !stream.server_left) else { return };
-        let (worker, life, machine) = (stream.worker, stream.life, stream.server);
-        stream.server_left = true;
-        let place = self.place(machine);
-        let delay = self.transit(place, Place::Worker(worker));
-        if let (Some(delay), true) = (delay, self.workers[worker].life == life) {
-            self.works(worker, delay, move |sim| {
-                if sim.workers[worker].stream == Some(id) {
-                    sim.worker_leaves(worker);
-                }
-            });
-        }
-    }
-
-    pub(super) fn worker_leaves(&mut self, worker: usize) {
-        let w = &mut self.workers[worker];
-        let Some(id) = w.stream.take() else { return };
-        (w.welcomed, w.unspent) = (false, 0);
-        if self.plant == Some(Plant::OutboxForgets) {
-            w.held.retain(|_, held| held.outcome.is_none());
-        }
-        let Some(stream) = self.streams.get_mut(&id) else { return };
-        stream.worker_left = true;
-        let (server, last) = (stream.server, stream.to_server);
-        let machine = self.place(server);
-        if let Some(delay) = self.transit(Place::Worker(worker), machine) {
-            let delay = delay.max(last - self.now);
-            self.on(server, delay, move |sim| sim.server_drops(id));
-        }
-    }
-
-    fn worker_hears(&mut self, worker: usize, id: StreamId, frame: Option<Frame>) {
+    pub(super) fn worker_hears(&mut self, worker: usize, id: StreamId, frame: Option<Frame>) {
         let now = self.now;
         let w = &mut self.workers[worker];
         if w.stream != Some(id) {
@@ -453,7 +294,7 @@ impl Sim {
         }
     }
 
-    fn begins(&mut self, worker: usize, dispatch: Dispatch) {
+    pub(super) fn begins(&mut self, worker: usize, dispatch: Dispatch) {
         let now = self.now;
         let w = &mut self.workers[worker];
         let key = dispatch.key;
@@ -536,90 +377,13 @@ impl Sim {
     }
 
     /// The slot is free again.
-    fn settled(&mut self, worker: usize, key: AttemptKey) {
+    pub(super) fn settled(&mut self, worker: usize, key: AttemptKey) {
         let w = &mut self.workers[worker];
         let Some(held) = w.held.get_mut(&key) else { return };
         if held.outcome.take().is_some() {
             held.settled = true;
             self.let_go(worker, key);
         }
-    }
-
-    /// Any server that can be reached tells the owner, or keeps the outcomes for it.
-    fn report_elsewhere(&mut self, worker: usize) {
-        let machine = self.below(self.machines.len() as u64) as usize;
-        let asked = self.machines[machine];
-        let w = &self.workers[worker];
-        let (session, life) = (w.profile.session, w.life);
-        let open = || w.held.iter().filter(|(_, held)| !held.settled);
-        let report = WorkerReport {
-            session,
-            life: Some(self.now as u64),
-            running: open().filter(|(_, held)| held.outcome.is_none()).map(|(key, _)| *key).collect(),
-            outcomes: open().filter_map(|(_, held)| held.outcome.clone()).collect(),
-        };
-        let Some(delay) = self.transit(Place::Worker(worker), Place::Machine(machine)) else { return };
-        self.on(asked, delay, move |sim| {
-            let hop = match sim.points_to(asked) {
-                Some(owner) if owner == asked => Some((owner, 0)),
-                Some(owner) => {
-                    let (from, to) = (sim.place(asked), sim.place(owner));
-                    sim.transit(from, to).map(|delay| (owner, delay))
-                }
-                None => None,
-            };
-            let Some((owner, delay)) = hop else { return sim.keep_outcomes(asked, worker, life, report) };
-            sim.on(owner, delay, move |sim| {
-                if let Some(taken) = &mut sim.servers[owner].owner {
-                    taken.door.push_back(Knock::Report { worker, life, report });
-                    sim.saw("report through another server");
-                    sim.poke(owner);
-                }
-            });
-        });
-    }
-
-    fn keep_outcomes(&mut self, asked: usize, worker: usize, life: u64, report: WorkerReport) {
-        if report.outcomes.is_empty() {
-            return;
-        }
-        let keys: Vec<_> = report.outcomes.iter().map(|outcome| outcome.key).collect();
-        let mut commands = Vec::new();
-        for outcome in report.outcomes {
-            let id = Id::new(millis(self.now), &mut self.chance);
-            commands.push(Command { id, order: Order::Outcome(Box::new(outcome)) });
-        }
-        self.ask(asked, self.patience_ms, Ask::InboxPut(commands), move |sim, answer| {
-            if matches!(answer, Some(Answer::Done)) {
-                sim.saw("outcome stored for the owner");
-                sim.answer_report(asked, worker, life, keys, Fate::Stored);
-            }
-        });
-    }
-
-    pub(super) fn answer_report(
-        &mut self,
-        server: usize,
-        worker: usize,
-        life: u64,
-        outcomes: Vec<AttemptKey>,
-        fate: Fate,
-    ) {
-        let place = self.place(server);
-        let Some(delay) = self.transit(place, Place::Worker(worker)) else { return };
-        if self.workers[worker].life != life {
-            return;
-        }
-        self.works(worker, delay, move |sim| {
-            for key in outcomes {
-                if fate == Fate::Stored {
-                    let held = sim.workers[worker].held.get(&key);
-                    let outcome = held.and_then(|held| held.outcome.clone());
-                    sim.workers[worker].stored.extend(outcome);
-                }
-                sim.settled(worker, key);
-            }
-        });
     }
 
     /// A Hello that nobody asked for.

@@ -7,9 +7,11 @@ mod faults;
 mod fleet;
 mod laws;
 mod owner;
+mod reports;
 mod runs;
 mod server;
 mod store;
+mod streams;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -20,10 +22,11 @@ use fastjob_core::shard::StreamId;
 
 use self::clients::Client;
 use self::faults::Weather;
-use self::fleet::{Stream, Worker};
+use self::fleet::Worker;
 use self::laws::Laws;
 use self::server::Server;
 use self::store::{Answer, Ask, Store};
+use self::streams::Stream;
 
 /// Virtual milliseconds since the beginning.
 type Ms = i64;
@@ -54,6 +57,7 @@ enum Plant {
 }
 
 type Then = Box<dyn FnOnce(&mut Sim)>;
+type Answered = Box<dyn FnOnce(&mut Sim, Option<Answer>)>;
 
 struct Due {
     at: Ms,
@@ -108,7 +112,7 @@ struct Sim {
     streams: BTreeMap<StreamId, Stream>,
     next_name: u64,
     /// Questions to the database without an answer.
-    asking: BTreeMap<u64, (usize, Box<dyn FnOnce(&mut Sim, Option<Answer>)>)>,
+    asking: BTreeMap<u64, (usize, Answered)>,
     weather: Weather,
     laws: Laws,
     plant: Option<Plant>,

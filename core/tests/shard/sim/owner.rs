@@ -11,7 +11,7 @@ use fastjob_core::shard::{
 };
 
 use super::clients::CallId;
-use super::fleet::Fate;
+use super::reports::Fate;
 use super::server::Lapse;
 use super::store::{Answer, Ask, Claimed};
 use super::{Ms, Plant, Sim};

@@ -140,6 +140,19 @@ impl Store {
         self.tables.commands.entry(id).or_insert(Waiting { order, failed: None });
     }
 
+    fn claim(&mut self, seen: OwnerRow, server: ServerId, at: Millis, plant: Option<Plant>) -> Answer {
+        let free = self.server.is_none_or(|owner| self.servers[&owner].dead);
+        if (self.server, self.epoch) != (seen.server, seen.epoch) || !free {
+            return Answer::NotAsExpected;
+        }
+        let renewed_at = self.server.map(|dead| self.servers[&dead].renewed_at);
+        self.tables.outage_from = self.tables.outage_from.or(renewed_at);
+        let keeps = plant == Some(Plant::ClaimKeepsEpoch);
+        let epoch = if keeps { self.epoch } else { self.next_epoch(at) };
+        let claimed = self.take_over(server, epoch);
+        self.told(claimed, plant)
+    }
+
     fn perform(&mut self, ask: Ask, now: Millis, plant: Option<Plant>) -> Answer {
         match ask {
             Ask::Renew { server, seq } => {
@@ -162,18 +175,7 @@ impl Store {
                 let alive = self.servers.iter().filter(|(_, row)| !row.dead).map(|(id, _)| *id);
                 Answer::Owner(self.owner(), alive.collect())
             }
-            Ask::Claim { seen, server, now: at } => {
-                let free = self.server.is_none_or(|owner| self.servers[&owner].dead);
-                if (self.server, self.epoch) != (seen.server, seen.epoch) || !free {
-                    return Answer::NotAsExpected;
-                }
-                let renewed_at = self.server.map(|dead| self.servers[&dead].renewed_at);
-                self.tables.outage_from = self.tables.outage_from.or(renewed_at);
-                let keeps = plant == Some(Plant::ClaimKeepsEpoch);
-                let epoch = if keeps { self.epoch } else { self.next_epoch(at) };
-                let claimed = self.take_over(server, epoch);
-                self.told(claimed, plant)
-            }
+            Ask::Claim { seen, server, now: at } => self.claim(seen, server, at, plant),
             Ask::Raise { server, epoch, now: at } => {
                 if (self.server, self.epoch) != (Some(server), epoch) {
                     return Answer::NotAsExpected;
