@@ -77,8 +77,9 @@ impl Shard {
             // This memory sent it: on this stream if the Hello is another one, else on one that ended before.
             return if greeting == Greeting::Repeated { Knowledge::Has } else { Knowledge::Lacks };
         }
-        // Written before a word of the owner that sent the attempt had arrived: the attempt may be under way behind it.
-        if floor.is_some_and(|floor| Some(floor) < sent_at) {
+        // Written before a word of a later owner than the one that sent the attempt had arrived: the attempt may be under way
+        // behind it, on the same stream.
+        if floor.is_some_and(|floor| Some(floor) <= sent_at) {
             return Knowledge::Doubtful;
         }
         Knowledge::Lacks

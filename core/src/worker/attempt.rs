@@ -73,7 +73,7 @@ pub enum CancelReason {
     Timeout,
     /// The attempt is no longer the run's current one: its outcome will not be reported.
     Superseded,
-    /// No contact with the owner for so long that the run will have been dispatched elsewhere; nothing is reported.
+    /// No contact with the owner for so long that the run may have been dispatched elsewhere.
     Lost,
     /// The worker is stopping and the time it gave is over.
     Stopping,

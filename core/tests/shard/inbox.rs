@@ -1,6 +1,8 @@
 //! The inbox beside a shard: commands are put at any moment, handed over once or twice, and go in the transaction that
 //! carries them out or not at all. And workers that are heard of through other servers.
 
+use std::collections::BTreeMap;
+
 use fastjob_core::domain::{AttemptEnd, Ended, FailReason, FireKey, OutcomeKind, Run, State};
 use fastjob_core::id::{AttemptKey, Id, InboxId, RunId};
 use fastjob_core::shard::{Call, Command, Fire, Order, Reply, Ticket, Verdict, WorkerReport};
@@ -156,10 +158,10 @@ impl World {
 }
 
 /// G3: an outcome that was durable while its attempt was the current one is the recorded one.
-pub(crate) fn stored_outcomes_are_recorded(world: &World) {
-    for (key, kind) in &world.stored {
-        let run = &world.tables.runs[&key.run];
-        let superseded = world.tables.attempts.get(&(key.run, key.attempt)).map(|attempt| attempt.end);
+pub(crate) fn stored_outcomes_are_recorded(tables: &Tables, stored: &BTreeMap<AttemptKey, OutcomeKind>) {
+    for (key, kind) in stored {
+        let run = &tables.runs[&key.run];
+        let superseded = tables.attempts.get(&(key.run, key.attempt)).map(|attempt| attempt.end);
         let current = (run.attempt_key() == Some(*key)).then_some(run.state);
         // A run that ends in the turn that takes the outcome keeps the attempt in its own row.
         let cancelled = matches!(current, Some(State::Ended(Ended::Cancelled | Ended::Skipped(_))));

@@ -127,7 +127,7 @@ fn check(world: &World) {
     checks::executions_are_explained(past);
     checks::chains_are_consecutive(past);
     checks::skipped_runs_never_started(past);
-    inbox::stored_outcomes_are_recorded(world);
+    inbox::stored_outcomes_are_recorded(&world.tables, &world.stored);
 }
 
 fn step(world: &mut World, action: Action, requests: &mut Vec<Fire>) {

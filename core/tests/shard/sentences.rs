@@ -89,6 +89,24 @@ fn hellos_from_before_many_reloads_do_not_take_back_an_attempt_that_a_later_one_
 }
 
 #[test]
+fn a_hello_that_knows_the_owner_but_not_yet_its_newest_attempt_does_not_take_that_back_after_a_reload() {
+    let mut story = Story::new().worker(&["a"], 1).job("j", job(Trigger::Api));
+    let fire = story.fire("j");
+    story.world.call(Call::Trigger(vec![fire]));
+    story.turn();
+    let run = story.runs_of("j")[0].id;
+    let stream = story.world.workers[0].stream.unwrap();
+    let mut wire = Wire::default();
+    story.world.workers[0].greet(stream, &mut wire);
+    story.world.boot();
+    story.world.inbox.extend(wire.to_server);
+    story.world.settle();
+    story.world.quiet();
+    assert_eq!((story.run(run).state, story.run(run).attempt), (State::Dispatched, 1));
+    assert_eq!(story.held(0).len(), 1);
+}
+
+#[test]
 fn an_attempt_that_its_session_lists_goes_on() {
     let mut story = Story::new().worker(&["a"], 1).job("j", job(Trigger::Api));
     let run = story.trigger("j");

@@ -112,6 +112,18 @@ impl Outbox {
         }
     }
 
+    /// Nothing was heard of the owner for so long that it may have the attempt judged lost. What is reported of it waits for
+    /// the next contact: an owner that knows better by then says so, and one that took over learns that it was executed.
+    pub(super) fn give_up(&mut self, key: &AttemptKey, now: Duration, events: &mut Vec<Event>) {
+        let Some(held) = self.held.get(key).filter(|held| !held.returned && !held.settled) else { return };
+        let (grace, was_cancelled) = (held.attempt.grace, held.attempt.is_cancelled());
+        held.attempt.cancel(CancelReason::Lost);
+        if !was_cancelled {
+            events.push(Event::Cancel { key: *key, reason: CancelReason::Lost });
+            self.set_deadline(key, now.saturating_add(grace));
+        }
+    }
+
     fn set_deadline(&mut self, key: &AttemptKey, due: Duration) {
         let Some(held) = self.held.get_mut(key) else { return };
         if let Some(before) = held.deadline.replace(due) {

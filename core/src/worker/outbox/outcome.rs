@@ -26,6 +26,7 @@ pub(super) fn returned(held: &Held, completion: Completion, server_now: Millis) 
     outcome.set_kind(match held.attempt.cancel_reason() {
         Some(CancelReason::Timeout) => v1::OutcomeKind::TimedOut,
         Some(CancelReason::Requested) => v1::OutcomeKind::Cancelled,
+        Some(CancelReason::Lost) => v1::OutcomeKind::Lost,
         _ => v1::OutcomeKind::Failed,
     });
     outcome.error = Some(failure(&error.failure));
@@ -41,6 +42,7 @@ pub(super) fn overdue(held: &Held, reason: CancelReason, server_now: Millis) -> 
         CancelReason::Timeout => {
             (v1::OutcomeKind::TimedOut, "timeout", "did not end within its timeout and grace")
         }
+        CancelReason::Lost => (v1::OutcomeKind::Lost, "lost", "the worker heard nothing of its owner"),
         CancelReason::Stopping => {
             (v1::OutcomeKind::Failed, "worker_stopped", "the worker stopped before it ended")
         }

@@ -263,7 +263,10 @@ impl Outbox {
     fn lose_attempts(&mut self, now: Duration, events: &mut Vec<Event>) {
         let mut lost = Vec::new();
         let mut soonest: BTreeMap<u32, Duration> = BTreeMap::new();
-        for (key, held) in self.held.iter().filter(|(_, held)| !held.settled) {
+        let holds = |held: &Held| {
+            !held.settled && !held.returned && held.attempt.cancel_reason() != Some(CancelReason::Lost)
+        };
+        for (key, held) in self.held.iter().filter(|(_, held)| holds(held)) {
             let Some(shard) = self.shards.get(&key.shard) else { continue };
             let after = shard.lost_after(&held.attempt);
             if shard.contact.saturating_add(after) <= now {
@@ -277,7 +280,7 @@ impl Outbox {
             shard.soonest_lost = soonest.get(number).copied().unwrap_or(Duration::MAX);
         }
         for key in lost {
-            self.disown(&key, CancelReason::Lost, now, events);
+            self.give_up(&key, now, events);
         }
     }
 

@@ -8,7 +8,7 @@ use crate::domain::Payload;
 use crate::protocol::v1;
 use crate::protocol::v1::server_message::Message as Say;
 use crate::protocol::v1::worker_message::Message as Heard;
-use crate::worker::{AttemptKey, Completion, Event, Taker, Worker};
+use crate::worker::{AttemptKey, Completion, Event, HandlerError, Taker, Worker};
 
 pub(super) async fn puller(server: &Server, slots: u32) -> Taker {
     let client = server.client().await;
@@ -218,7 +218,7 @@ async fn an_owner_that_lost_its_memory_gets_a_hello_on_the_same_stream_and_credi
 }
 
 #[tokio::test]
-async fn without_contact_for_too_long_what_is_held_is_cancelled_and_never_reported() {
+async fn without_contact_for_too_long_what_is_held_is_cancelled_and_reported_as_lost_at_the_next_contact() {
     let mut server = Server::start().await;
     let taker = puller(&server, 1).await;
     let (mut stream, _) = server.stream().await;
@@ -228,14 +228,34 @@ async fn without_contact_for_too_long_what_is_held_is_cancelled_and_never_report
     let key = taken(&taker).await;
     drop(stream);
     assert_eq!(cancelled(&taker).await, key);
-    // The worker may have said Hello while it still held the attempt: that stream ends, too.
+    let (mut stream, hello) = server.stream().await;
+    assert_eq!(hello.running.len(), 1, "its handler has not returned, whoever owns it now");
+    let gave_way = HandlerError::new("interrupted", "it was told to end");
+    taker.complete(&key, Completion::Failed(gave_way));
+    stream.say(Say::Welcome(v1::Welcome { adopted: vec![super::server::key(1)], ..welcome(1) })).await;
+    let outcome = stream.outcome().await;
+    assert_eq!(outcome.kind(), v1::OutcomeKind::Lost);
+    stream.say(ack(outcome.key, v1::Verdict::Late)).await;
+    stream.granted(1).await;
+}
+
+#[tokio::test]
+async fn a_handler_that_succeeds_although_contact_was_lost_reports_its_success() {
+    let mut server = Server::start().await;
+    let taker = puller(&server, 1).await;
+    let (mut stream, _) = server.stream().await;
+    stream.say(Say::Welcome(v1::Welcome { lost_after_ms: 1, ..welcome(1) })).await;
+    stream.granted(1).await;
+    stream.say(Say::Dispatch(dispatch(1))).await;
+    let key = taken(&taker).await;
+    drop(stream);
+    assert_eq!(cancelled(&taker).await, key);
+    taker.complete(&key, done());
     let (stream, _) = server.stream().await;
     drop(stream);
-    let (mut stream, hello) = server.stream().await;
-    assert!(hello.running.is_empty() && hello.unacked.is_empty());
-    taker.complete(&key, done());
-    stream.say(Say::Welcome(welcome(1))).await;
-    stream.granted(1).await;
+    let (_, hello) = server.stream().await;
+    let kinds: Vec<_> = hello.unacked.iter().map(v1::Outcome::kind).collect();
+    assert_eq!(kinds, [v1::OutcomeKind::Succeeded]);
 }
 
 #[tokio::test]

@@ -8,9 +8,10 @@ use fastjob_core::domain::{
     Retry, Routing, Source, State, Trigger,
 };
 use fastjob_core::id::{Id, RunId};
-use fastjob_core::shard::{Call, Fire, JobPut, Reply, When};
+use fastjob_core::shard::{Call, Command, Fire, JobPut, Order, Reply, When};
 
 use super::owner::Knock;
+use super::store::{Answer, Ask};
 use super::{Ms, Place, Plant, Sim, millis};
 
 pub(super) const JOBS: [&str; 6] = ["rate", "cron", "delay", "api", "strict", "at"];
@@ -125,16 +126,37 @@ impl Sim {
             return self.poke(asked);
         }
         let Some(owner) = self.points_to(asked).filter(|owner| *owner != asked) else {
-            return self.send_reply(asked, call, None);
+            return self.put_aside(asked, call);
         };
         let (from, to) = (self.place(asked), self.place(owner));
-        let Some(delay) = self.transit(from, to) else { return };
+        let Some(delay) = self.transit(from, to) else { return self.put_aside(asked, call) };
         self.on(owner, delay, move |sim| match &mut sim.servers[owner].owner {
             Some(taken) => {
                 taken.door.push_back(Knock::Call(call));
                 sim.poke(owner);
             }
             None => sim.send_reply(owner, call, None),
+        });
+    }
+
+    /// A trigger waits in the inbox for an owner that cannot be reached; other calls are repeated by their callers.
+    fn put_aside(&mut self, asked: usize, call: CallId) {
+        let Call::Trigger(fires) = &self.clients[call.client].calls[&call.number] else {
+            return self.send_reply(asked, call, None);
+        };
+        let fires = fires.clone();
+        let command = |fire: &Fire| Command {
+            id: Id::from_bytes(*fire.request.as_bytes()),
+            order: Order::Fire(Box::new(fire.clone())),
+        };
+        let ask = Ask::InboxPut(fires.iter().map(command).collect());
+        self.ask(asked, self.patience_ms, ask, move |sim, answer| {
+            let stored = matches!(answer, Some(Answer::Done));
+            if stored {
+                sim.saw("trigger stored for the owner");
+                sim.laws.stored.extend(fires);
+            }
+            sim.send_reply(asked, call, stored.then_some(Reply::Taken));
         });
     }
 

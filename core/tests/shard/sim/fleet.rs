@@ -7,60 +7,45 @@ use fastjob_core::domain::{HandlerOffer, Hello, Name, Outcome, OutcomeKind, Work
 use fastjob_core::id::{AttemptKey, Epoch, Id};
 use fastjob_core::shard::{CancelReason, Dispatch, Frame, Message, StreamId, Verdict};
 
-use super::owner::Knock;
+use super::streams::{SILENCE_MS, Stream};
 use super::{Ms, Place, Plant, Sim, millis};
 use crate::worker::{Execution, done, failure};
 use crate::world::LOST_AFTER_MS;
 
-const PING_MS: Ms = 1_000;
-/// Silence after which either side leaves a stream.
-const SILENCE_MS: Ms = 3_000;
 const FLOOR_LAPSES_MS: Ms = 15_000;
 const WELCOME_WITHIN_MS: Ms = 10_000;
 const LOOK_AGAIN_MS: Ms = 300;
-
-/// A connection between a worker and an owner. What is sent keeps its order.
-pub(super) struct Stream {
-    pub(super) worker: usize,
-    /// Of which process of it.
-    life: u64,
-    pub(super) server: usize,
-    /// The ownership that it belongs to, once it has arrived.
-    ownership: Option<u64>,
-    to_server: Ms,
-    to_worker: Ms,
-    worker_left: bool,
-    server_left: bool,
-    /// When the server heard the worker last.
-    heard: Ms,
-}
+/// Without a stream for this long, another server is told.
+const DOWN_BEFORE_REPORT_MS: Ms = 2_000;
 
 /// An attempt that the worker has.
 #[derive(Debug)]
-struct Held {
-    outcome: Option<Outcome>,
-    returned: bool,
-    settled: bool,
-    cancelled: Option<CancelReason>,
+pub(super) struct Held {
+    pub(super) outcome: Option<Outcome>,
+    pub(super) returned: bool,
+    pub(super) settled: bool,
+    pub(super) cancelled: Option<CancelReason>,
 }
 
 /// One worker; its process may be replaced.
 pub(super) struct Worker {
     /// Which process.
-    life: u64,
-    profile: WorkerProfile,
+    pub(super) life: u64,
+    pub(super) profile: WorkerProfile,
     pub(super) paused_until: Ms,
-    stream: Option<StreamId>,
-    welcomed: bool,
+    pub(super) stream: Option<StreamId>,
+    pub(super) welcomed: bool,
     /// The stream has had a Welcome, which a further Hello does not undo.
-    served: bool,
-    opened: Ms,
-    ordinal: u64,
-    floor: Epoch,
-    heard: Ms,
-    lost: bool,
-    unspent: u32,
-    held: BTreeMap<AttemptKey, Held>,
+    pub(super) served: bool,
+    pub(super) opened: Ms,
+    pub(super) ordinal: u64,
+    pub(super) floor: Epoch,
+    pub(super) heard: Ms,
+    pub(super) lost: bool,
+    pub(super) unspent: u32,
+    pub(super) held: BTreeMap<AttemptKey, Held>,
+    /// Outcomes that are durable and not judged.
+    pub(super) stored: Vec<Outcome>,
 }
 
 impl Worker {
@@ -100,6 +85,7 @@ impl Sim {
             lost: false,
             unspent: 0,
             held: BTreeMap::new(),
+            stored: Vec::new(),
         };
         if worker == self.workers.len() {
             self.workers.push(fresh);
@@ -125,7 +111,7 @@ impl Sim {
     }
 
     /// In this process of the worker, and not while it stands still.
-    fn works(&mut self, worker: usize, delay: Ms, then: impl FnOnce(&mut Sim) + 'static) {
+    pub(super) fn works(&mut self, worker: usize, delay: Ms, then: impl FnOnce(&mut Sim) + 'static) {
         let life = self.workers[worker].life;
         self.at(delay, move |sim| {
             if sim.workers[worker].life != life {
@@ -147,6 +133,10 @@ impl Sim {
         self.gives_up(worker);
         if self.workers[worker].stream.is_none() {
             self.locate(worker);
+        }
+        let w = &self.workers[worker];
+        if !w.served && now - w.heard >= DOWN_BEFORE_REPORT_MS && !w.held.is_empty() {
+            self.report_elsewhere(worker);
         }
         let pause = LOOK_AGAIN_MS + self.between(0, 100);
         self.works(worker, pause, move |sim| sim.worker_looks(worker));
@@ -234,145 +224,21 @@ impl Sim {
             ordinal: w.ordinal,
             floor: Some(w.floor_at(now)).filter(|floor| *floor > Epoch(0)),
             running: running.filter(|_| plant != Some(Plant::HelloListsNothing)).collect(),
-            unacked: open().filter_map(|(_, held)| held.outcome.clone()).collect(),
+            unacked: open().filter_map(|(_, held)| held.outcome.clone()).chain(w.stored.clone()).collect(),
         };
         self.trace(|| {
-            format!("worker {worker} says hello on {stream:?}: {:?} {:?}", hello.running, hello.floor)
+            format!(
+                "worker {worker} says hello {} on {stream:?}: {:?}, unacked {:?}, floor {:?}",
+                hello.ordinal,
+                hello.running,
+                hello.unacked.iter().map(|outcome| outcome.key).collect::<Vec<_>>(),
+                hello.floor
+            )
         });
         self.send_to_server(stream, Message::Hello { stream, hello });
     }
 
-    fn send_to_server(&mut self, stream: StreamId, message: Message) {
-        let Some(link) = self.streams.get(&stream).filter(|link| !link.worker_left) else { return };
-        let (worker, server, last) = (link.worker, link.server, link.to_server);
-        let machine = self.place(server);
-        let Some(delay) = self.transit(Place::Worker(worker), machine) else {
-            return self.break_stream(stream);
-        };
-        let at = last.max(self.now + delay);
-        self.streams.get_mut(&stream).expect("it was just seen").to_server = at;
-        self.on(server, at - self.now, move |sim| sim.server_hears(stream, message));
-    }
-
-    fn server_hears(&mut self, id: StreamId, message: Message) {
-        let now = self.now;
-        let Some(stream) = self.streams.get_mut(&id).filter(|stream| !stream.server_left) else { return };
-        stream.heard = now;
-        let (server, known) = (stream.server, stream.ownership);
-        let Some(owner) = self.servers[server].owner.as_mut() else { return self.server_leaves(id) };
-        match known {
-            None => {
-                stream.ownership = Some(owner.name);
-                owner.streams.insert(id);
-                owner.door.push_back(Knock::Message(message));
-                self.ping(id);
-            }
-            Some(name) if name == owner.name => owner.door.push_back(Knock::Message(message)),
-            Some(_) => return self.server_leaves(id),
-        }
-        self.poke(server);
-    }
-
-    /// Proof of life in both directions.
-    fn ping(&mut self, id: StreamId) {
-        let Some(stream) = self.streams.get(&id).filter(|stream| !stream.server_left) else { return };
-        let (server, silent_ms) = (stream.server, self.now - stream.heard);
-        if silent_ms >= SILENCE_MS + PING_MS {
-            self.server_drops(id);
-            return;
-        }
-        self.send(id, None);
-        self.on(server, PING_MS, move |sim| sim.ping(id));
-    }
-
-    pub(super) fn send_to_worker(&mut self, _server: usize, stream: StreamId, frame: Frame) {
-        self.send(stream, Some(frame));
-    }
-
-    /// A frame, or a ping.
-    fn send(&mut self, id: StreamId, frame: Option<Frame>) {
-        let Some(stream) = self.streams.get(&id).filter(|stream| !stream.server_left) else { return };
-        let (worker, server, last, life) = (stream.worker, stream.server, stream.to_worker, stream.life);
-        let machine = self.place(server);
-        let Some(delay) = self.transit(machine, Place::Worker(worker)) else {
-            return self.break_stream(id);
-        };
-        let at = last.max(self.now + delay);
-        self.streams.get_mut(&id).expect("it was just seen").to_worker = at;
-        if self.workers[worker].life == life {
-            self.works(worker, at - self.now, move |sim| sim.worker_hears(worker, id, frame));
-        }
-    }
-
-    /// The connection is gone: each side learns of it some time after what had arrived.
-    pub(super) fn break_stream(&mut self, id: StreamId) {
-        let Some(stream) = self.streams.get_mut(&id) else { return };
-        let (worker, server, life) = (stream.worker, stream.server, stream.life);
-        let (to_worker, to_server) = (self.between(0, 20), self.between(0, 20));
-        if self.workers[worker].life == life {
-            self.works(worker, to_worker, move |sim| {
-                if sim.workers[worker].stream == Some(id) {
-                    sim.worker_leaves(worker);
-                }
-            });
-        }
-        self.on(server, to_server, move |sim| sim.server_drops(id));
-    }
-
-    pub(super) fn break_streams_of(&mut self, server: usize) {
-        let of = |(id, stream): (&StreamId, &Stream)| (stream.server == server).then_some(*id);
-        for id in self.streams.iter().filter_map(of).collect::<Vec<_>>() {
-            self.break_stream(id);
-        }
-    }
-
-    /// The server ends a stream that it does not hear any more.
-    fn server_drops(&mut self, id: StreamId) {
-        let Some(stream) = self.streams.get_mut(&id).filter(|stream| !stream.server_left) else { return };
-        let (server, ownership, heard) = (stream.server, stream.ownership, stream.heard);
-        self.server_leaves(id);
-        let last_contact = self.time_of(server).plus(heard - self.now);
-        let owner = self.servers[server].owner.as_mut();
-        if let Some(owner) = owner.filter(|owner| Some(owner.name) == ownership) {
-            owner.door.push_back(Knock::Message(Message::StreamEnded { stream: id, last_contact }));
-            self.poke(server);
-        }
-    }
-
-    /// It tells the worker that it is not the owner, and is gone.
-    pub(super) fn server_leaves(&mut self, id: StreamId) {
-        let Some(stream) = self.streams.get_mut(&id).filter(|stream| !stream.server_left) else { return };
-        let (worker, life, machine) = (stream.worker, stream.life, stream.server);
-        stream.server_left = true;
-        let place = self.place(machine);
-        let delay = self.transit(place, Place::Worker(worker));
-        if let (Some(delay), true) = (delay, self.workers[worker].life == life) {
-            self.works(worker, delay, move |sim| {
-                if sim.workers[worker].stream == Some(id) {
-                    sim.worker_leaves(worker);
-                }
-            });
-        }
-    }
-
-    pub(super) fn worker_leaves(&mut self, worker: usize) {
-        let w = &mut self.workers[worker];
-        let Some(id) = w.stream.take() else { return };
-        (w.welcomed, w.unspent) = (false, 0);
-        if self.plant == Some(Plant::OutboxForgets) {
-            w.held.retain(|_, held| held.outcome.is_none());
-        }
-        let Some(stream) = self.streams.get_mut(&id) else { return };
-        stream.worker_left = true;
-        let (server, last) = (stream.server, stream.to_server);
-        let machine = self.place(server);
-        if let Some(delay) = self.transit(Place::Worker(worker), machine) {
-            let delay = delay.max(last - self.now);
-            self.on(server, delay, move |sim| sim.server_drops(id));
-        }
-    }
-
-    fn worker_hears(&mut self, worker: usize, id: StreamId, frame: Option<Frame>) {
+    pub(super) fn worker_hears(&mut self, worker: usize, id: StreamId, frame: Option<Frame>) {
         let now = self.now;
         let w = &mut self.workers[worker];
         if w.stream != Some(id) {
@@ -428,7 +294,7 @@ impl Sim {
         }
     }
 
-    fn begins(&mut self, worker: usize, dispatch: Dispatch) {
+    pub(super) fn begins(&mut self, worker: usize, dispatch: Dispatch) {
         let now = self.now;
         let w = &mut self.workers[worker];
         let key = dispatch.key;
@@ -506,7 +372,14 @@ impl Sim {
 
     fn acknowledged(&mut self, worker: usize, key: AttemptKey, verdict: Verdict) {
         assert!(verdict != Verdict::Unknown, "G3: an attempt of a run that is not there: {key:?}");
-        let Some(held) = self.workers[worker].held.get_mut(&key) else { return };
+        self.workers[worker].stored.retain(|stored| stored.key != key);
+        self.settled(worker, key);
+    }
+
+    /// The slot is free again.
+    pub(super) fn settled(&mut self, worker: usize, key: AttemptKey) {
+        let w = &mut self.workers[worker];
+        let Some(held) = w.held.get_mut(&key) else { return };
         if held.outcome.take().is_some() {
             held.settled = true;
             self.let_go(worker, key);

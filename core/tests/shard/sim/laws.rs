@@ -3,13 +3,16 @@
 use std::collections::{BTreeMap, HashMap};
 
 use fastjob_core::clock::Millis;
-use fastjob_core::domain::{AttemptEnd, Ended, GapReason, Job, OutcomeKind, SkipReason, Source, State};
-use fastjob_core::id::{AttemptKey, JobId, RunId};
-use fastjob_core::shard::{Call, Dispatch, Reply, Rows, Verdict};
+use fastjob_core::domain::{
+    AttemptEnd, Ended, FireKey, GapReason, Job, OutcomeKind, SkipReason, Source, State,
+};
+use fastjob_core::id::{AttemptKey, Id, JobId, RunId};
+use fastjob_core::shard::{Call, Dispatch, Fire, Reply, Rows, Verdict};
 
 use super::clients::CallId;
 use super::{Ms, Sim, millis};
 use crate::checks::{self, Past};
+use crate::inbox;
 use crate::worker::{Execution, done};
 
 /// By how much the servers' idea of the database's time may be wrong when no clock steps.
@@ -29,6 +32,8 @@ pub(super) struct Laws {
     /// The newest answered revision of each job, and when it was answered.
     answered: BTreeMap<JobId, (u64, Ms)>,
     keyed: HashMap<String, RunId>,
+    /// Triggers that were answered once the inbox held them.
+    pub(super) stored: Vec<Fire>,
     /// Some clock was moved.
     pub(super) clock_stepped: bool,
     pub(super) faults: u32,
@@ -137,6 +142,7 @@ impl Sim {
         for run in self.laws.keyed.values() {
             assert!(past.tables.runs.contains_key(run), "G12: an answered run is gone: {run}");
         }
+        inbox::stored_outcomes_are_recorded(past.tables, &self.store.stored);
         self.catch_up_is_for_outages();
         self.duplicates_are_explained();
     }
@@ -157,6 +163,22 @@ impl Sim {
         }
         for gap in tables.gaps.iter().filter(|gap| gap.reason == GapReason::CatchUp) {
             assert!(missed(gap.from) && missed(gap.to), "G8: {gap:?} lies in none of {outages:?}");
+        }
+    }
+
+    /// G12: what the inbox held has fired, or is kept with the reason why it cannot.
+    fn stored_triggers_fired(&self) {
+        let tables = &self.store.tables;
+        let waits = tables.commands.values().find(|waiting| waiting.failed.is_none());
+        assert!(waits.is_none(), "G3: still in the inbox: {waits:?}");
+        for fire in &self.laws.stored {
+            let refused = tables.commands.contains_key(&Id::from_bytes(*fire.request.as_bytes()));
+            let key = match &fire.idempotency_key {
+                Some(key) => FireKey::of_idempotency_key(key),
+                None => FireKey::Request(fire.request),
+            };
+            let fired = || tables.runs.values().any(|run| run.job_name == fire.job && run.fire_key == key);
+            assert!(refused || fired(), "G12: a stored trigger made no run: {fire:?}");
         }
     }
 
@@ -191,6 +213,7 @@ impl Sim {
             self.workers.iter().all(super::fleet::Worker::is_idle),
             "G3: a worker still has attempts or outcomes"
         );
+        self.stored_triggers_fired();
         assert_eq!(self.store.tables.outage_from, None, "G8: the outage is made up for");
     }
 }

@@ -7,9 +7,11 @@ mod faults;
 mod fleet;
 mod laws;
 mod owner;
+mod reports;
 mod runs;
 mod server;
 mod store;
+mod streams;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -20,10 +22,11 @@ use fastjob_core::shard::StreamId;
 
 use self::clients::Client;
 use self::faults::Weather;
-use self::fleet::{Stream, Worker};
+use self::fleet::Worker;
 use self::laws::Laws;
 use self::server::Server;
 use self::store::{Answer, Ask, Store};
+use self::streams::Stream;
 
 /// Virtual milliseconds since the beginning.
 type Ms = i64;

@@ -6,9 +6,12 @@ use std::sync::Arc;
 
 use fastjob_core::clock::Millis;
 use fastjob_core::id::{AppId, Chance, Epoch, RunId, ServerId, ShardKey};
-use fastjob_core::shard::{Facts, Frame, Message, Plan, Reply, Rows, Settings, Shard, StreamId, Ticket};
+use fastjob_core::shard::{
+    Call, Command, Facts, Frame, Message, Plan, Reply, Rows, Settings, Shard, StreamId, Ticket, WorkerReport,
+};
 
 use super::clients::CallId;
+use super::reports::Fate;
 use super::server::Lapse;
 use super::store::{Answer, Ask, Claimed};
 use super::{Ms, Plant, Sim};
@@ -18,6 +21,7 @@ use crate::world::{HORIZON_MS, LOST_AFTER_MS};
 const BATCH: usize = 2_000;
 const LOAD_AGAIN_MS: Ms = 200;
 const BOOT_AGAIN_MS: Ms = 500;
+const INBOX_EVERY_MS: Ms = 700;
 
 /// The owner of the shard on one server.
 pub(super) struct Owner {
@@ -33,7 +37,7 @@ pub(super) struct Owner {
     suspects: VecDeque<Message>,
     outage: Option<Lapse>,
     pub(super) streams: BTreeSet<StreamId>,
-    calls: BTreeMap<Ticket, CallId>,
+    calls: BTreeMap<Ticket, Caller>,
     next_ticket: u64,
     wakes_at: Option<Ms>,
 }
@@ -42,6 +46,34 @@ pub(super) struct Owner {
 pub(super) enum Knock {
     Message(Message),
     Call(CallId),
+    /// A worker, through another server.
+    Report {
+        worker: usize,
+        life: u64,
+        report: WorkerReport,
+    },
+    Inbox(Vec<Command>),
+}
+
+/// Who waits for a reply.
+#[derive(Clone, Copy)]
+enum Caller {
+    Client(CallId),
+    Worker {
+        worker: usize,
+        life: u64,
+    },
+    /// The reader of the inbox reads again anyhow.
+    Nobody,
+}
+
+impl Owner {
+    fn called(&mut self, caller: Caller, call: Call) -> Message {
+        self.next_ticket += 1;
+        let ticket = Ticket(self.next_ticket);
+        self.calls.insert(ticket, caller);
+        Message::Call { ticket, call }
+    }
 }
 
 fn settings(server: ServerId, epoch: Epoch) -> Settings {
@@ -80,6 +112,20 @@ impl Sim {
         self.servers[server].owner = Some(owner);
         self.missed(server, claimed.outage_from, self.time_of(server));
         self.boot(server);
+        self.owner_waits(server, INBOX_EVERY_MS, move |sim| sim.read_inbox(server));
+    }
+
+    /// Commands that wait for the owner; those under way are handed over again, and carried out once.
+    fn read_inbox(&mut self, server: usize) {
+        self.owner_asks(server, Ask::InboxRead, move |sim, answer| {
+            if let Some(Answer::Inbox(commands)) = answer
+                && !commands.is_empty()
+            {
+                sim.owner(server).door.push_back(Knock::Inbox(commands));
+                sim.poke(server);
+            }
+        });
+        self.owner_waits(server, INBOX_EVERY_MS, move |sim| sim.read_inbox(server));
     }
 
     pub(super) fn owner(&mut self, server: usize) -> &mut Owner {
@@ -196,11 +242,12 @@ impl Sim {
                     message
                 }
                 Knock::Call(call) => {
-                    owner.next_ticket += 1;
-                    let ticket = Ticket(owner.next_ticket);
-                    owner.calls.insert(ticket, call);
-                    Message::Call { ticket, call: clients[call.client].calls[&call.number].clone() }
+                    owner.called(Caller::Client(call), clients[call.client].calls[&call.number].clone())
                 }
+                Knock::Report { worker, life, report } => {
+                    owner.called(Caller::Worker { worker, life }, Call::Report(report))
+                }
+                Knock::Inbox(commands) => owner.called(Caller::Nobody, Call::Inbox(commands)),
             };
             batch.push(message);
         }
@@ -294,9 +341,19 @@ impl Sim {
     }
 
     fn reply(&mut self, server: usize, ticket: Ticket, reply: Reply) {
-        if let Some(call) = self.owner(server).calls.remove(&ticket) {
-            self.note_reply(call, &reply);
-            self.send_reply(server, call, Some(reply));
+        match self.owner(server).calls.remove(&ticket) {
+            Some(Caller::Client(call)) => {
+                self.note_reply(call, &reply);
+                self.send_reply(server, call, Some(reply));
+            }
+            Some(Caller::Worker { worker, life }) => {
+                if let Reply::Reported(verdicts) = reply {
+                    verdicts.iter().for_each(|(key, verdict)| self.note_verdict(*key, *verdict));
+                    let outcomes = verdicts.into_iter().map(|(key, _)| key).collect();
+                    self.answer_report(server, worker, life, outcomes, Fate::Judged);
+                }
+            }
+            Some(Caller::Nobody) | None => {}
         }
     }
 
@@ -329,8 +386,9 @@ impl Sim {
         let suspected: BTreeSet<Ticket> = owner.suspects.iter().filter_map(ticket).collect();
         let unknown: Vec<_> = owner.calls.keys().filter(|call| !suspected.contains(call)).copied().collect();
         for ticket in unknown {
-            let call = self.owner(server).calls.remove(&ticket).expect("it was just listed");
-            self.send_reply(server, call, None);
+            if let Some(Caller::Client(call)) = self.owner(server).calls.remove(&ticket) {
+                self.send_reply(server, call, None);
+            }
         }
         self.raise_epoch(server);
     }
@@ -372,8 +430,10 @@ impl Sim {
 
     fn end_ownership(&mut self, server: usize) {
         if let Some(owner) = self.servers[server].owner.take() {
-            for call in owner.calls.into_values() {
-                self.send_reply(server, call, None);
+            for caller in owner.calls.into_values() {
+                if let Caller::Client(call) = caller {
+                    self.send_reply(server, call, None);
+                }
             }
             for stream in owner.streams {
                 self.server_leaves(stream);

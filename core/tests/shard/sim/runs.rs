@@ -17,9 +17,9 @@ use super::store::Store;
 use super::{Ms, Plant, Sim};
 
 /// Seeds of a run without a wish.
-const RUNS: u64 = 600;
+const RUNS: u64 = 400;
 /// What the simulation is for: a run that has not seen each of these proves little.
-const SEEN: [&str; 22] = [
+const SEEN: [&str; 25] = [
     "shard claimed",
     "server declared dead",
     "server learned that it is dead",
@@ -33,6 +33,9 @@ const SEEN: [&str; 22] = [
     "suspect found",
     "attempts given up",
     "call repeated",
+    "trigger stored for the owner",
+    "outcome stored for the owner",
+    "report through another server",
     "scheduled -> dispatched",
     "dispatched -> succeeded",
     "dispatched -> Lost",
@@ -49,8 +52,8 @@ const PLANTS: [(Plant, &[&str], u64); 11] = [
     (Plant::FenceIgnored, &["G6"], 100),
     (Plant::FenceWithoutLock, &["G6"], 100),
     (Plant::ClaimKeepsEpoch, &["G6"], 20),
-    (Plant::ReloadKeepsEpoch, &["G4", "G5", "G6"], 100),
-    (Plant::MemoryKept, &["G1", "G4", "G5", "G12"], 50),
+    (Plant::ReloadKeepsEpoch, &["G1", "G4", "G5", "G6", "G12"], 100),
+    (Plant::MemoryKept, &["G1", "G3", "G4", "G5", "G12"], 50),
     (Plant::ActBeforeCommit, &["G2", "G3"], 20),
     (Plant::FiredNotLoaded, &["G12"], 20),
     (Plant::OutageUntold, &["G8"], 50),

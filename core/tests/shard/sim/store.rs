@@ -6,16 +6,20 @@ use std::sync::Arc;
 
 use fastjob_core::clock::Millis;
 use fastjob_core::cluster::Seen;
-use fastjob_core::id::{Epoch, RunId, ServerId};
-use fastjob_core::shard::{Facts, Needs, OpenPage, Rows};
+use fastjob_core::domain::{OutcomeKind, State};
+use fastjob_core::id::{AttemptKey, Epoch, InboxId, RunId, ServerId};
+use fastjob_core::shard::{Command, Facts, Needs, OpenPage, Order, Rows};
 
 use super::{Ms, Plant, Sim, millis};
+use crate::inbox::Waiting;
 use crate::rows::Tables;
 
 /// Waiting for the fence ends in an error after this long.
 const LOCK_TIMEOUT_MS: Ms = 5_000;
 /// A transaction that stands still for this long is rolled back.
 const IDLE_LIMIT_MS: Ms = 5_000;
+/// Commands of one read of the inbox.
+const INBOX_PAGE: usize = 20;
 
 /// A row of the servers.
 #[derive(Clone, Debug)]
@@ -53,6 +57,8 @@ pub(super) enum Ask {
     OpenPage { until: Millis, after: Option<RunId> },
     Facts(Box<Needs>),
     Commit { server: ServerId, epoch: Epoch, rows: Arc<Rows> },
+    InboxPut(Vec<Command>),
+    InboxRead,
 }
 
 /// What it answers.
@@ -65,6 +71,7 @@ pub(super) enum Answer {
     Claimed(Claimed),
     Page(OpenPage),
     Facts(Box<Facts>),
+    Inbox(Vec<Command>),
     Committed,
     Fenced,
     BadData,
@@ -82,6 +89,8 @@ pub(super) struct Store {
     /// Transactions that hold the fence.
     holding: u32,
     waiting: VecDeque<(u64, Ask, Ms)>,
+    /// Outcomes that the inbox held while their attempts were current.
+    pub(super) stored: BTreeMap<AttemptKey, OutcomeKind>,
 }
 
 impl Store {
@@ -94,6 +103,7 @@ impl Store {
             written: Epoch(0),
             holding: 0,
             waiting: VecDeque::new(),
+            stored: BTreeMap::new(),
         }
     }
 
@@ -119,6 +129,30 @@ impl Store {
         Epoch((self.epoch.0 + 1).max(now.get()))
     }
 
+    /// One whose id is there already stays as it is.
+    fn put(&mut self, id: InboxId, order: Order) {
+        if let Order::Outcome(outcome) = &order {
+            let run = &self.tables.runs[&outcome.key.run];
+            if run.state == State::Dispatched && run.attempt_key() == Some(outcome.key) {
+                self.stored.insert(outcome.key, outcome.kind.clone());
+            }
+        }
+        self.tables.commands.entry(id).or_insert(Waiting { order, failed: None });
+    }
+
+    fn claim(&mut self, seen: OwnerRow, server: ServerId, at: Millis, plant: Option<Plant>) -> Answer {
+        let free = self.server.is_none_or(|owner| self.servers[&owner].dead);
+        if (self.server, self.epoch) != (seen.server, seen.epoch) || !free {
+            return Answer::NotAsExpected;
+        }
+        let renewed_at = self.server.map(|dead| self.servers[&dead].renewed_at);
+        self.tables.outage_from = self.tables.outage_from.or(renewed_at);
+        let keeps = plant == Some(Plant::ClaimKeepsEpoch);
+        let epoch = if keeps { self.epoch } else { self.next_epoch(at) };
+        let claimed = self.take_over(server, epoch);
+        self.told(claimed, plant)
+    }
+
     fn perform(&mut self, ask: Ask, now: Millis, plant: Option<Plant>) -> Answer {
         match ask {
             Ask::Renew { server, seq } => {
@@ -141,18 +175,7 @@ impl Store {
                 let alive = self.servers.iter().filter(|(_, row)| !row.dead).map(|(id, _)| *id);
                 Answer::Owner(self.owner(), alive.collect())
             }
-            Ask::Claim { seen, server, now: at } => {
-                let free = self.server.is_none_or(|owner| self.servers[&owner].dead);
-                if (self.server, self.epoch) != (seen.server, seen.epoch) || !free {
-                    return Answer::NotAsExpected;
-                }
-                let renewed_at = self.server.map(|dead| self.servers[&dead].renewed_at);
-                self.tables.outage_from = self.tables.outage_from.or(renewed_at);
-                let keeps = plant == Some(Plant::ClaimKeepsEpoch);
-                let epoch = if keeps { self.epoch } else { self.next_epoch(at) };
-                let claimed = self.take_over(server, epoch);
-                self.told(claimed, plant)
-            }
+            Ask::Claim { seen, server, now: at } => self.claim(seen, server, at, plant),
             Ask::Raise { server, epoch, now: at } => {
                 if (self.server, self.epoch) != (Some(server), epoch) {
                     return Answer::NotAsExpected;
@@ -177,6 +200,17 @@ impl Store {
                     needs.fired.clear();
                 }
                 Answer::Facts(Box::new(self.tables.facts(&needs)))
+            }
+            Ask::InboxPut(commands) => {
+                for Command { id, order } in commands {
+                    self.put(id, order);
+                }
+                Answer::Done
+            }
+            Ask::InboxRead => {
+                let waiting = self.tables.commands.iter().filter(|(_, waiting)| waiting.failed.is_none());
+                let commands = waiting.map(|(id, waiting)| Command { id: *id, order: waiting.order.clone() });
+                Answer::Inbox(commands.take(INBOX_PAGE).collect())
             }
             Ask::Commit { .. } => unreachable!("a commit takes its time"),
         }

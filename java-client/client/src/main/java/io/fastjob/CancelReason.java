@@ -8,7 +8,7 @@ public enum CancelReason {
     TIMEOUT,
     /** The attempt is no longer the run's current one: its result will not count. */
     SUPERSEDED,
-    /** No contact with the server for so long that the run will have been dispatched elsewhere: the result will not count. */
+    /** No contact with the server for so long that the run may have been dispatched elsewhere: the result may not count. */
     LOST,
     /** This worker is stopping, and its grace is over. */
     STOPPING
