@@ -41,7 +41,7 @@ suite() { # name command...
 # The same features as the tests; leaves the server and the native library where the suites of C and Java look for them.
 cargo build --workspace --all-targets || exit 1
 suite "rust" cargo test --workspace --no-fail-fast
-if scripts/mysql.sh; then suite "rust on MySQL" cargo test --workspace --test store -- --ignored on_mysql; fi
+if scripts/mysql.sh; then suite "rust on MySQL" cargo test --workspace --test store -- --ignored on_mysql::; fi
 suite "java" scripts/gradle.sh -q check
 suite "java consumers" java-client/consumers/test.sh
 

@@ -107,10 +107,8 @@ impl Client {
             let is_over = || until.is_some_and(|until| SystemClock.elapsed() >= until);
             let request = v1::RunWaitRequest { timeout_ms: millis(wait), ..request.clone() };
             let may_come = request.id.is_empty();
-            match self
-                .ask_for(Again::Safe, Way::Owner(None), wait, request, async |mut c, r| c.run_wait(r).await)
-                .await
-            {
+            let way = Way::Owner(None);
+            match self.ask_for(Again::Safe, way, wait, request, async |mut c, r| c.run_wait(r).await).await {
                 Err(error) if may_come && error.kind == ErrorKind::NotFound && !is_over() => {}
                 Err(error) => return Err(error),
                 Ok(run) => {

@@ -278,6 +278,8 @@ pub enum OutcomeKind {
     TimedOut(Failure),
     /// It gave way to a cancel.
     Cancelled(Failure),
+    /// Its worker gave it up, for it was too long without contact.
+    Lost(Failure),
 }
 
 /// Ticks that made no run.

@@ -133,6 +133,7 @@ pub fn outcome(given: v1::Outcome) -> Result<(u16, Outcome), Refusal> {
         v1::OutcomeKind::Failed => OutcomeKind::Failed(error.unwrap_or_default()),
         v1::OutcomeKind::TimedOut => OutcomeKind::TimedOut(error.unwrap_or_default()),
         v1::OutcomeKind::Cancelled => OutcomeKind::Cancelled(error.unwrap_or_default()),
+        v1::OutcomeKind::Lost => OutcomeKind::Lost(error.unwrap_or_default()),
         v1::OutcomeKind::Unspecified => {
             return Err(
                 Refusal::invalid("unknown_value", "kind", "is unspecified").remedy("say how it ended")
@@ -303,6 +304,7 @@ fn dispatch_to(dispatch: Dispatch, shard: u16) -> v1::Dispatch {
         revision: dispatch.revision,
         source: run::source(dispatch.source).into(),
         idempotency_key,
+        lost_after_ms: dispatch.lost_after_ms,
     }
 }
 

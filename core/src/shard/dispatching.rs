@@ -106,6 +106,7 @@ impl Shard {
             revision: run.revision,
             source: run.source,
             idempotency_key: run.idempotency_key.clone(),
+            lost_after_ms: run.limits.worker_lost_after_ms,
         })
     }
 }

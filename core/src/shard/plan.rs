@@ -91,6 +91,8 @@ pub struct Dispatch {
     pub source: Source,
     /// The caller's; `None`: the run's id serves.
     pub idempotency_key: Option<Arc<str>>,
+    /// How long its worker may be away; `None`: as the Welcome says.
+    pub lost_after_ms: Option<i64>,
 }
 
 /// Why an attempt should end.

@@ -8,8 +8,9 @@ use crate::clock::Millis;
 use crate::domain::{Name, WorkerProfile};
 use crate::id::SessionId;
 
-/// Further Hellos that one stream is asked for.
-const MAX_DOUBTS: u32 = 3;
+/// Further Hellos that one stream is asked for. Each reload asks for one, so that many from before may be under way when
+/// memories follow each other quickly; a worker that never tells its floor costs this many.
+const MAX_DOUBTS: u32 = 32;
 
 /// One worker process.
 #[derive(Debug)]

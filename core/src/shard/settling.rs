@@ -130,11 +130,13 @@ impl Shard {
         turn.changes(&open.run);
         let run = &open.run;
         let (job, chain) = (run.job, run.fire_key.clone());
+        let taken_back = turn.takes_back_attempt(run);
         let session = run.assignment.as_ref().map(|assignment| assignment.session);
         self.memory.change(id, |open| {
             open.waiting = false;
             open.lost_at = None;
             open.run.state = State::Ended(ended);
+            open.run.assignment = taken_back.or(open.run.assignment.take());
             open.run.ended_at = Some(turn.now);
         });
         if let Some(session) = session {
@@ -198,6 +200,7 @@ fn read(outcome: Outcome) -> (Event, Report) {
         OutcomeKind::Failed(error) => (Event::Failed(hope), Report { error: Some(error), ..report }),
         OutcomeKind::TimedOut(error) => (Event::TimedOut(hope), Report { error: Some(error), ..report }),
         OutcomeKind::Cancelled(error) => (Event::GaveWay, Report { error: Some(error), ..report }),
+        OutcomeKind::Lost(error) => (Event::Lost, Report { error: Some(error), ..report }),
     }
 }
 
@@ -210,7 +213,8 @@ fn says(kind: &OutcomeKind, ended: Ended) -> bool {
         }
         Ended::Failed(FailReason::Timeout) => matches!(kind, OutcomeKind::TimedOut(_)),
         Ended::Cancelled => !matches!(kind, OutcomeKind::Succeeded(_)),
-        Ended::Failed(FailReason::Lost | FailReason::Quarantined) | Ended::Skipped(_) => false,
+        Ended::Failed(FailReason::Lost | FailReason::Quarantined) => matches!(kind, OutcomeKind::Lost(_)),
+        Ended::Skipped(_) => false,
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::rows::{Cursor, RunChanged, RunCopied, RunEnded, RunStarted};
 use super::{Facts, Frame, History, Plan, Reply, Rows, StreamId, Ticket};
 use crate::clock::Millis;
-use crate::domain::{FireKey, Job, Run, State};
+use crate::domain::{Assignment, FireKey, Job, Run, State};
 use crate::id::{InboxId, JobId, RunId};
 
 /// A turn in the making.
@@ -117,6 +117,17 @@ impl Turn {
     /// Its row changes in this turn already: a second step waits for the next turn, so that one write tells it all.
     pub(super) fn holds(&self, run: RunId) -> bool {
         matches!(self.changed.get(&run), Some(Before::Stored(_)))
+    }
+
+    /// A run that ends in the turn that superseded its attempt keeps it in its own row, which is written once: the attempt
+    /// needs no row of its own.
+    pub(super) fn takes_back_attempt(&mut self, run: &Run) -> Option<Assignment> {
+        if run.attempt == 0 || run.assignment.is_some() || !self.holds(run.id) {
+            return None;
+        }
+        let attempts = &mut self.plan.rows.attempts;
+        let at = attempts.iter().rposition(|attempt| attempt.key.run == run.id)?;
+        Some(attempts.remove(at).assignment)
     }
 
     /// The job is about to change.

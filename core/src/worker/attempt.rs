@@ -56,6 +56,8 @@ pub struct Attempt {
     pub source: Source,
     /// The same in each attempt of the run: the trigger's idempotency key, or else the run id.
     pub idempotency_key: String,
+    /// Without contact for this long it is given up; `None`: as the Welcome says.
+    pub(super) lost_after: Option<Duration>,
     stage: AtomicU8,
     reason: AtomicU8,
     changed: Notify,
@@ -103,6 +105,7 @@ impl Attempt {
             revision: dispatch.revision,
             source,
             idempotency_key,
+            lost_after: dispatch.lost_after_ms.map(duration),
             stage: AtomicU8::new(RUNNING),
             reason: AtomicU8::new(0),
             changed: Notify::new(),

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::hub::{Contact, Hub};
 use super::outbox::StreamId;
 use super::places::Places;
+use super::servers::{FIRST_WAIT, LONGEST_WAIT, Open, Server};
 use super::session::{self, Left};
 use crate::client::{Client, Error, Located};
 use crate::clock::{Clock, SystemClock};
@@ -30,24 +31,6 @@ struct Owners {
     wait: Duration,
 }
 
-/// One of the servers that were named as owners.
-#[derive(Default)]
-struct Server {
-    open: Option<Open>,
-    /// No new stream is opened earlier.
-    not_before: Duration,
-    wait: Duration,
-}
-
-struct Open {
-    id: StreamId,
-    close: CancellationToken,
-    /// Its server said that it owns nothing any more.
-    leaving: bool,
-    /// When the shards were last named in a Hello on it.
-    greeted: BTreeMap<u32, Duration>,
-}
-
 /// Something that is asked again and again, one at a time.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Turn {
@@ -62,17 +45,12 @@ enum Asked {
     Report(Result<(), Error>),
 }
 
-const FIRST_WAIT: Duration = Duration::from_millis(100);
-/// Between two streams to the same server.
-const LONGEST_WAIT: Duration = Duration::from_secs(3);
 /// Between two Locates while an owner is missing: it is part of every takeover.
 const LONGEST_LOCATE_WAIT: Duration = Duration::from_secs(1);
 /// After a refusal that a retry alone will not change.
 const REFUSED_WAIT: Duration = Duration::from_secs(10);
 /// How often the owners are looked up while all is well.
 const REFRESH: Duration = Duration::from_secs(15);
-/// Between two Hellos for a shard that a server is said to own and does not welcome.
-const GREET_AGAIN: Duration = Duration::from_secs(1);
 /// Between two reports through other servers.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 
@@ -128,6 +106,8 @@ impl Owners {
         for moved in self.hub.change(|outbox, _, _| outbox.take_moves()) {
             let Some((address, open)) = self.opened(moved.stream) else { continue };
             open.leaving |= moved.shards.is_empty();
+            // It is answered: once Locate names this server again, Hello is said at once.
+            open.greeted.retain(|shard, _| !moved.shards.contains(shard));
             let address = address.to_owned();
             let to = if moved.to == address { "" } else { &*moved.to };
             tracing::info!(address, to, shards = ?moved.shards, "the server does not own the shards any more");
@@ -373,34 +353,6 @@ impl Owners {
 
     fn jittered(&self, wait: Duration) -> Duration {
         wait.mul_f64(0.5 + self.client.fraction() / 2.0)
-    }
-}
-
-impl Server {
-    fn rest(&mut self, until: Duration) {
-        self.not_before = until;
-        self.wait = FIRST_WAIT;
-    }
-
-    /// `first` is the jittered first wait: the others keep its proportion.
-    fn back_off(&mut self, now: Duration, first: Duration) {
-        self.wait = self.wait.max(FIRST_WAIT);
-        self.not_before = now + first.mul_f64(self.wait.as_secs_f64() / FIRST_WAIT.as_secs_f64());
-        self.wait = (self.wait * 2).min(LONGEST_WAIT);
-    }
-}
-
-impl Open {
-    /// Those of the shards that Hello may be said for.
-    fn to_greet(&self, shards: &[u32], now: Duration) -> Vec<u32> {
-        let may = |shard: &&u32| self.greeted.get(shard).is_none_or(|at| *at + GREET_AGAIN <= now);
-        shards.iter().filter(may).copied().collect()
-    }
-
-    fn next_greeting(&self, shards: &[u32]) -> Duration {
-        let at =
-            shards.iter().map(|shard| self.greeted.get(shard).map_or(Duration::ZERO, |at| *at + GREET_AGAIN));
-        at.min().unwrap_or(Duration::MAX)
     }
 }
 

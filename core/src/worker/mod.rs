@@ -30,6 +30,7 @@ mod places;
 mod queue;
 mod report;
 mod serve;
+mod servers;
 mod session;
 mod taker;
 #[cfg(test)]

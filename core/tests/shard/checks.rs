@@ -4,9 +4,19 @@ use std::collections::BTreeMap;
 
 use fastjob_core::clock::Millis;
 use fastjob_core::domain::{Ended, Job, OutcomeKind, Overlap, Run, SkipReason, State, Trigger};
-use fastjob_core::id::JobId;
+use fastjob_core::id::{AttemptKey, JobId};
 
-use crate::world::World;
+use crate::rows::Tables;
+use crate::worker::Execution;
+
+/// What is judged: what was stored, and what was done.
+#[derive(Clone, Copy)]
+pub(crate) struct Past<'a> {
+    pub(crate) tables: &'a Tables,
+    pub(crate) executions: &'a BTreeMap<AttemptKey, Execution>,
+    /// Outcomes that were answered `accepted`.
+    pub(crate) accepted: &'a BTreeMap<AttemptKey, OutcomeKind>,
+}
 
 /// Of any definition in these tests; an edit may lower them while a run waits for its next attempt.
 const MOST_RETRIES: u32 = 2;
@@ -27,10 +37,10 @@ fn ticks(job: &Job, after: Millis, until: Millis) -> Vec<Millis> {
 }
 
 /// G1: each tick of each enabled job has exactly one run, or lies in exactly one gap.
-pub(crate) fn every_tick_is_accounted_for(world: &World) {
-    for (id, revisions) in &world.tables.revisions {
+pub(crate) fn every_tick_is_accounted_for(past: Past<'_>) {
+    for (id, revisions) in &past.tables.revisions {
         let mut accounted: BTreeMap<Millis, Vec<&Run>> = BTreeMap::new();
-        for run in world.tables.runs.values().filter(|run| run.job == *id) {
+        for run in past.tables.runs.values().filter(|run| run.job == *id) {
             if let Some(tick) = run.tick {
                 accounted.entry(tick).or_default().push(run);
             }
@@ -42,7 +52,7 @@ pub(crate) fn every_tick_is_accounted_for(world: &World) {
             }
             let until = match revisions.get(index + 1) {
                 Some(next) => next.at,
-                None => world.tables.jobs[id].next_at.map_or(far(job, revised.at), |next| next.plus(-1)),
+                None => past.tables.jobs[id].next_at.map_or(far(job, revised.at), |next| next.plus(-1)),
             };
             if until <= revised.at {
                 continue;
@@ -50,7 +60,7 @@ pub(crate) fn every_tick_is_accounted_for(world: &World) {
             for tick in ticks(job, revised.at, until) {
                 let of_tick = accounted.remove(&tick).unwrap_or_default();
                 let runs = of_tick.len() as u32;
-                let gaps = world
+                let gaps = past
                     .tables
                     .gaps
                     .iter()
@@ -68,7 +78,7 @@ pub(crate) fn every_tick_is_accounted_for(world: &World) {
             moved && runs.iter().all(|run| run.attempt > 0 || matches!(run.state, State::Ended(_)))
         };
         assert!(accounted.iter().all(early), "G1: runs without a tick: {accounted:?}");
-        gaps_count_their_ticks(world, *id);
+        gaps_count_their_ticks(past, *id);
     }
 }
 
@@ -79,9 +89,9 @@ fn far(job: &Job, from: Millis) -> Millis {
     }
 }
 
-fn gaps_count_their_ticks(world: &World, id: JobId) {
-    for gap in world.tables.gaps.iter().filter(|gap| gap.job == id) {
-        let revisions = &world.tables.revisions[&id];
+fn gaps_count_their_ticks(past: Past<'_>, id: JobId) {
+    for gap in past.tables.gaps.iter().filter(|gap| gap.job == id) {
+        let revisions = &past.tables.revisions[&id];
         let job = &revisions.iter().find(|revised| revised.job.revision == gap.revision);
         // A revision that another one followed within its turn is not stored.
         let Some(revised) = job else { continue };
@@ -92,30 +102,30 @@ fn gaps_count_their_ticks(world: &World, id: JobId) {
 }
 
 /// G5: as many executions as attempts at most, and those bounded by their recorded causes.
-pub(crate) fn executions_are_explained(world: &World) {
-    for run in world.tables.runs.values() {
-        let executions = world.executions.keys().filter(|key| key.run == run.id).count() as u32;
-        let superseded = world.tables.attempts.keys().filter(|(id, _)| *id == run.id).count() as u32;
+pub(crate) fn executions_are_explained(past: Past<'_>) {
+    for run in past.tables.runs.values() {
+        let executions = past.executions.keys().filter(|key| key.run == run.id).count() as u32;
+        let superseded = past.tables.attempts.keys().filter(|(id, _)| *id == run.id).count() as u32;
         let current = u32::from(run.assignment.is_some());
         assert_eq!(run.attempt, superseded + current, "G5: {run:?}");
         assert!(executions <= run.attempt, "G5: {run:?}");
         assert!(run.fail_count <= MOST_RETRIES + 1 && run.lost_count <= 3, "G5, G13: {run:?}");
-        for (key, attempt) in world.tables.attempts.range((run.id, 0)..=(run.id, u32::MAX)) {
+        for (key, attempt) in past.tables.attempts.range((run.id, 0)..=(run.id, u32::MAX)) {
             let undelivered = attempt.end == fastjob_core::domain::AttemptEnd::Undelivered;
-            let executed = world.executions.contains_key(&attempt.key);
+            let executed = past.executions.contains_key(&attempt.key);
             assert!(!(undelivered && executed), "G5: undelivered, but executed: {key:?} of {run:?}");
         }
     }
 }
 
 /// G11: executions that their workers reported in order do not overlap where the job says so.
-pub(crate) fn overlap_is_respected(world: &World) {
+pub(crate) fn overlap_is_respected(past: Past<'_>) {
     let mut by_job: BTreeMap<JobId, Vec<(Millis, Millis)>> = BTreeMap::new();
-    for (key, execution) in &world.executions {
-        let run = &world.tables.runs[&key.run];
-        let reported = world.accepted.get(key).filter(|kind| !matches!(kind, OutcomeKind::Cancelled(_)));
-        let job = &world.tables.jobs[&run.job];
-        let always = world.tables.revisions[&job.id]
+    for (key, execution) in past.executions {
+        let run = &past.tables.runs[&key.run];
+        let reported = past.accepted.get(key).filter(|kind| !matches!(kind, OutcomeKind::Cancelled(_)));
+        let job = &past.tables.jobs[&run.job];
+        let always = past.tables.revisions[&job.id]
             .iter()
             .all(|revised| revised.job.definition.limits.overlap == Overlap::Skip);
         if let (Some(_), Some(ended_at), true) =
@@ -127,14 +137,14 @@ pub(crate) fn overlap_is_respected(world: &World) {
     for (job, mut spans) in by_job {
         spans.sort_unstable();
         let apart = spans.windows(2).all(|pair| pair[0].1 <= pair[1].0);
-        assert!(apart, "G11: executions of {:?} overlap: {spans:?}", world.tables.jobs[&job].name);
+        assert!(apart, "G11: executions of {:?} overlap: {spans:?}", past.tables.jobs[&job].name);
     }
 }
 
 /// Fixed-delay chains are numbered without a hole, each run after the end of the one before.
-pub(crate) fn chains_are_consecutive(world: &World) {
-    for job in world.tables.jobs.values() {
-        let runs = world.tables.runs.values().filter(|run| run.job == job.id);
+pub(crate) fn chains_are_consecutive(past: Past<'_>) {
+    for job in past.tables.jobs.values() {
+        let runs = past.tables.runs.values().filter(|run| run.job == job.id);
         let chain: BTreeMap<u64, _> = runs
             .filter_map(|run| match run.fire_key {
                 fastjob_core::domain::FireKey::Chain(n) => Some((n, run)),
@@ -151,14 +161,14 @@ pub(crate) fn chains_are_consecutive(world: &World) {
             let open = chain.values().filter(|run| !matches!(run.state, State::Ended(_))).count();
             let ends: Vec<_> =
                 chain.iter().map(|(n, run)| (n, run.state, run.due, run.ended_at, run.attempt)).collect();
-            assert_eq!(open, 1, "the chain of {job:?} goes on after {ends:?} now {:?}", world.latest);
+            assert_eq!(open, 1, "the chain of {job:?} goes on after {ends:?}");
         }
     }
 }
 
 /// A run that a start deadline skipped was never dispatched.
-pub(crate) fn skipped_runs_never_started(world: &World) {
-    for run in world.tables.runs.values() {
+pub(crate) fn skipped_runs_never_started(past: Past<'_>) {
+    for run in past.tables.runs.values() {
         if let State::Ended(Ended::Skipped(reason)) = run.state {
             let edited = matches!(reason, SkipReason::Disabled | SkipReason::Deleted);
             assert!(edited || run.attempt == 0, "skipped after its start: {run:?}");

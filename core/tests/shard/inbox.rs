@@ -161,12 +161,20 @@ pub(crate) fn stored_outcomes_are_recorded(world: &World) {
         let run = &world.tables.runs[&key.run];
         let superseded = world.tables.attempts.get(&(key.run, key.attempt)).map(|attempt| attempt.end);
         let current = (run.attempt_key() == Some(*key)).then_some(run.state);
-        let cancelled = current == Some(State::Ended(Ended::Cancelled));
+        // A run that ends in the turn that takes the outcome keeps the attempt in its own row.
+        let cancelled = matches!(current, Some(State::Ended(Ended::Cancelled | Ended::Skipped(_))));
         let recorded = match kind {
             OutcomeKind::Succeeded(_) => current == Some(State::Ended(Ended::Succeeded)),
             OutcomeKind::TimedOut(_) => {
                 let failed = State::Ended(Ended::Failed(FailReason::Timeout));
                 cancelled || superseded == Some(AttemptEnd::Timeout) || current == Some(failed)
+            }
+            OutcomeKind::Lost(_) => {
+                let lost = matches!(
+                    current,
+                    Some(State::Ended(Ended::Failed(FailReason::Lost | FailReason::Quarantined)))
+                );
+                cancelled || superseded == Some(AttemptEnd::Lost) || lost
             }
             OutcomeKind::Failed(_) | OutcomeKind::Cancelled(_) => {
                 let failed = State::Ended(Ended::Failed(FailReason::Error));

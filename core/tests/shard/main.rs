@@ -1,4 +1,4 @@
-//! What an owner decides: sentences about single stories, and a random walk in which anything may break.
+//! What an owner decides: sentences about single stories, and random walks in which anything may break.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -6,7 +6,10 @@ mod checks;
 mod inbox;
 mod model;
 mod rows;
+
 mod sentences;
+mod sim;
+mod steps;
 mod story;
 mod through_others;
 mod worker;

@@ -1,6 +1,8 @@
-//! A random walk through everything that can happen to a shard, checked at each step, healed and checked at its end.
-//! `FASTJOB_MODEL_SEED` runs one walk, `FASTJOB_MODEL_WALKS` that many, `FASTJOB_MODEL_STEPS` makes them longer.
+//! Random walks through everything that can happen to a shard, checked at each step, healed and checked at their end. A
+//! walk that fails is shrunk, and its seed is kept in `model.regressions`, which each later run repeats first.
+//! `FASTJOB_MODEL_SEED` chooses other walks, `FASTJOB_MODEL_WALKS` that many, `FASTJOB_MODEL_STEPS` makes them longer.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -12,6 +14,9 @@ use fastjob_core::domain::{
 use fastjob_core::id::{Id, RunId};
 use fastjob_core::shard::{Call, Fire, JobPut, Order, When};
 
+use proptest::test_runner::{Config, FileFailurePersistence, RngSeed, TestRunner};
+
+use crate::steps::{self, Action, Step};
 use crate::worker::Worker;
 use crate::world::{Fate, World};
 use crate::{checks, inbox};
@@ -19,7 +24,7 @@ use crate::{checks, inbox};
 const JOBS: [&str; 7] = ["rate", "cron", "at", "delay", "api", "once", "strict"];
 
 /// Steps between two looks at the whole history; each commit is checked by itself.
-const CHECK_EVERY: u64 = 25;
+const CHECK_EVERY: usize = 25;
 
 /// Every row of the state table, by the names of the rows.
 const TABLE: [&str; 31] = [
@@ -56,84 +61,102 @@ const TABLE: [&str; 31] = [
     "run follows an edit",
 ];
 
+/// Of the walks that each run takes unless told otherwise.
+const SEED: u64 = 1;
+/// A walk that fails is made simpler for this long, and in so many tries.
+const SHRINK_MS: u32 = 120_000;
+const SHRINK_STEPS: u32 = 100_000;
+
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
 #[test]
 fn no_walk_breaks_a_guarantee_and_every_row_of_the_state_table_is_taken() {
-    let steps = number("FASTJOB_MODEL_STEPS", 400);
-    let one = std::env::var("FASTJOB_MODEL_SEED").ok().and_then(|text| text.parse::<u64>().ok());
-    let seeds = match one {
-        Some(seed) => seed..seed + 1,
-        None => 1..number("FASTJOB_MODEL_WALKS", 60) + 1,
-    };
-    let mut taken: BTreeMap<String, u64> = BTreeMap::new();
-    for seed in seeds {
-        let walked = std::panic::catch_unwind(|| walk(seed, steps));
-        let Ok(rows) = walked else { panic!("walk {seed} failed: FASTJOB_MODEL_SEED={seed} repeats it") };
-        rows.into_iter().for_each(|(row, times)| *taken.entry(row).or_default() += times);
+    let steps = number("FASTJOB_MODEL_STEPS", 800);
+    let walks = number("FASTJOB_MODEL_WALKS", 60);
+    let kept =
+        FileFailurePersistence::Direct(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/shard/model.regressions"));
+    let mut runner = TestRunner::new(Config {
+        cases: walks as u32,
+        rng_seed: RngSeed::Fixed(number("FASTJOB_MODEL_SEED", SEED)),
+        failure_persistence: Some(Box::new(kept)),
+        max_shrink_time: SHRINK_MS,
+        max_shrink_iters: SHRINK_STEPS,
+        ..Config::default()
+    });
+    let taken: RefCell<BTreeMap<String, u64>> = RefCell::default();
+    let walked = runner.run(&steps::walk(steps as usize), |(seed, steps)| {
+        let rows = walk(seed, steps);
+        rows.into_iter().for_each(|(row, times)| *taken.borrow_mut().entry(row).or_default() += times);
+        Ok(())
+    });
+    if let Err(failed) = walked {
+        panic!("{failed}");
     }
+    let taken = taken.into_inner();
     for row in TABLE {
         println!("{:>8}  {row}", taken.get(row).copied().unwrap_or(0));
     }
     let never: Vec<_> = TABLE.iter().filter(|row| !taken.contains_key(**row)).collect();
-    assert!(one.is_some() || never.is_empty(), "rows of the state table that no walk took: {never:?}");
+    assert!(never.is_empty(), "rows of the state table that no walk took: {never:?}");
 }
 
-fn walk(seed: u64, steps: u64) -> BTreeMap<String, u64> {
+fn walk(seed: u64, steps: Vec<Step>) -> BTreeMap<String, u64> {
     let mut world = World::new(seed);
-    for _ in 0..2 {
-        let slots = 1 + world.below(3) as u32;
+    for slots in [1, 3] {
         let worker = Worker::new(&["a", "b"], slots, world.now, &mut world.chance);
         world.workers.push(worker);
     }
     let mut requests: Vec<Fire> = Vec::new();
-    for n in 0..steps {
-        step(&mut world, &mut requests);
+    for (n, Step { action, choices }) in steps.into_iter().enumerate() {
+        world.choices = choices.into();
+        step(&mut world, action, &mut requests);
         if n % CHECK_EVERY == 0 {
             check(&world);
         }
     }
+    world.choices.clear();
     heal(&mut world);
     world.rows_taken()
 }
 
 fn check(world: &World) {
-    checks::every_tick_is_accounted_for(world);
-    checks::executions_are_explained(world);
-    checks::chains_are_consecutive(world);
-    checks::skipped_runs_never_started(world);
+    let past = world.past();
+    checks::every_tick_is_accounted_for(past);
+    checks::executions_are_explained(past);
+    checks::chains_are_consecutive(past);
+    checks::skipped_runs_never_started(past);
     inbox::stored_outcomes_are_recorded(world);
 }
 
-fn step(world: &mut World, requests: &mut Vec<Fire>) {
-    match world.below(100) {
-        0..=29 => time_passes(world),
-        30..=44 => read_some(world),
-        45..=59 => {
+fn step(world: &mut World, action: Action, requests: &mut Vec<Fire>) {
+    match action {
+        Action::TimePasses => time_passes(world),
+        Action::WorkersRead => read_some(world),
+        Action::HandlerReturns => {
             let worker = world.below(world.workers.len() as u64) as usize;
             let odd = world.below(8);
             world.finish_one(worker, odd);
         }
-        60..=67 => reconnect(world),
-        68..=70 => break_something(world),
-        71..=75 => edit(world),
-        76..=82 => trigger(world, requests),
-        83..=84 => through_others(world, requests),
-        85..=89 => cancel_or_retry(world),
-        90..=96 => {
+        Action::WorkersConnect => reconnect(world),
+        Action::StreamBreaks => break_something(world),
+        Action::JobEdited => edit(world),
+        Action::JobsTriggered => trigger(world, requests),
+        Action::ToldThroughOthers => through_others(world, requests),
+        Action::RunCancelledOrRetried => cancel_or_retry(world),
+        Action::CommitFails => {
             world.pump();
             let size = 1 + world.below(6) as usize;
             let fate = [Fate::Refused, Fate::Unknown, Fate::Committed][world.below(3) as usize];
             world.turn(size, fate);
         }
-        97 => world.now = world.now.plus(-4_000),
-        98 => {
+        Action::ClockSetBack => world.now = world.now.plus(-4_000),
+        Action::ServerDies => {
             let down_ms = [100, 3_000, 90_000, 4_000_000][world.below(4) as usize];
             world.kill_server(down_ms);
         }
-        _ => {
+        Action::OwnerSettles => {
             world.pump();
             world.settle();
         }
@@ -356,7 +379,7 @@ fn heal(world: &mut World) {
         world.quiet();
     }
     check(world);
-    checks::overlap_is_respected(world);
+    checks::overlap_is_respected(world.past());
     assert!(world.open_runs().is_empty(), "G3: still open after healing: {:?}", world.open_runs());
     assert_eq!(world.tables.outage_from, None, "the outage is made up for");
     assert!(world.workers.iter().all(|worker| worker.outbox.is_empty()), "every outcome is answered");

@@ -37,8 +37,11 @@ impl Tables {
     pub(crate) fn apply(&mut self, rows: &Rows) {
         self.check_lists(rows);
         for id in &rows.runs_removed {
-            let run = self.runs.remove(id).expect("a removed run exists");
-            assert!(run.state == State::Scheduled && run.attempt == 0, "removed after its start: {run:?}");
+            let run = self.runs.remove(id).expect("G4: a removed run exists");
+            assert!(
+                run.state == State::Scheduled && run.attempt == 0,
+                "G4: removed after its start: {run:?}"
+            );
             self.keys.remove(&(run.job, run.fire_key));
             self.take("run taken back".into());
         }
@@ -46,7 +49,7 @@ impl Tables {
         self.apply_runs(rows);
         for attempt in &rows.attempts {
             let earlier = self.attempts.insert((attempt.key.run, attempt.key.attempt), attempt.clone());
-            assert!(earlier.is_none(), "attempt written twice: {attempt:?}");
+            assert!(earlier.is_none(), "G4: attempt written twice: {attempt:?}");
             assert!(self.runs.contains_key(&attempt.key.run));
             self.take(format!("dispatched -> {:?}", attempt.end));
         }
@@ -117,20 +120,20 @@ impl Tables {
         for run in &rows.runs_created {
             assert!(self.jobs.contains_key(&run.job), "run without a job: {run:?}");
             let twin = self.keys.insert((run.job, run.fire_key.clone()), run.id);
-            assert!(twin.is_none(), "fired twice: {run:?}");
+            assert!(twin.is_none(), "G1, G12: fired twice: {run:?}");
             assert!(self.runs.insert(run.id, run.clone()).is_none(), "run created twice: {run:?}");
             self.take(format!("- -> {}", name(run.state)));
         }
         for started in &rows.runs_started {
-            let run = self.runs.get_mut(&started.run).expect("a started run exists");
-            assert_eq!((run.state, run.attempt + 1), (State::Scheduled, started.attempt), "{run:?}");
+            let run = self.runs.get_mut(&started.run).expect("G4: a started run exists");
+            assert_eq!((run.state, run.attempt + 1), (State::Scheduled, started.attempt), "G4: {run:?}");
             run.state = State::Dispatched;
             run.attempt = started.attempt;
             run.assignment = Some(started.assignment.clone());
             self.take("scheduled -> dispatched".into());
         }
         for copied in &rows.runs_copied {
-            let run = self.runs.get_mut(&copied.run).expect("a copied run exists");
+            let run = self.runs.get_mut(&copied.run).expect("G4: a copied run exists");
             run.revision = copied.revision;
             run.handler = copied.handler.clone();
             run.params = copied.params.clone();
@@ -138,8 +141,8 @@ impl Tables {
             self.take("run follows an edit".into());
         }
         for changed in &rows.runs_changed {
-            let run = self.runs.get_mut(&changed.run).expect("a changed run exists");
-            assert!(!matches!(run.state, State::Ended(_)), "changed after its end: {run:?}");
+            let run = self.runs.get_mut(&changed.run).expect("G4: a changed run exists");
+            assert!(!matches!(run.state, State::Ended(_)), "G4: changed after its end: {run:?}");
             run.state = changed.state;
             run.due = changed.due;
             (run.fail_count, run.lost_count) = (changed.fail_count, changed.lost_count);
@@ -153,8 +156,8 @@ impl Tables {
             assert_eq!(self.runs[&copied.run].state, State::Scheduled, "copied while it runs");
         }
         for ended in &rows.runs_ended {
-            let run = self.runs.get_mut(&ended.run).expect("an ended run exists");
-            assert!(!matches!(run.state, State::Ended(_)), "ended twice: {run:?}");
+            let run = self.runs.get_mut(&ended.run).expect("G4: an ended run exists");
+            assert!(!matches!(run.state, State::Ended(_)), "G4: ended twice: {run:?}");
             let row = format!("{} -> {}", name(run.state), name(State::Ended(ended.ended)));
             run.state = State::Ended(ended.ended);
             run.ended_at = Some(ended.ended_at);
@@ -162,7 +165,7 @@ impl Tables {
             (run.fail_count, run.lost_count) = (ended.fail_count, ended.lost_count);
             run.result = ended.result.clone();
             run.error = ended.error.clone();
-            assert!(run.lost_count <= 3, "lost too often: {run:?}");
+            assert!(run.lost_count <= 3, "G13: lost too often: {run:?}");
             self.take(row);
         }
     }

@@ -10,6 +10,7 @@ use fastjob_core::shard::{
     Call, CancelReason, Frame, Message, Plan, Reply, Settings, Shard, StreamId, Ticket, Verdict,
 };
 
+use crate::checks::Past;
 use crate::rows::{Tables, name};
 use crate::worker::{Execution, Wire, Worker, done, failure};
 
@@ -37,6 +38,8 @@ pub(crate) struct World {
     pub(crate) tables: Tables,
     pub(crate) shard: Shard,
     pub(crate) chance: Chance,
+    /// Of the step at hand.
+    pub(crate) choices: VecDeque<u16>,
     pub(crate) inbox: VecDeque<Message>,
     pub(crate) wires: BTreeMap<StreamId, (usize, Wire)>,
     pub(crate) workers: Vec<Worker>,
@@ -69,6 +72,7 @@ impl World {
             tables: Tables::default(),
             shard,
             chance,
+            choices: VecDeque::new(),
             inbox: VecDeque::new(),
             wires: BTreeMap::new(),
             workers: Vec::new(),
@@ -88,9 +92,9 @@ impl World {
         world
     }
 
-    /// A number below `n`.
+    /// The next choice, below `n`; 0 once all are taken.
     pub(crate) fn below(&mut self, n: u64) -> u64 {
-        self.chance.next_u64() % n
+        u64::from(self.choices.pop_front().unwrap_or(0)) % n
     }
 
     pub(crate) fn name(&mut self) -> u64 {
@@ -268,7 +272,7 @@ impl World {
             let w = &self.workers[worker];
             if w.stream.is_none() && self.now.since(w.away_since) >= LOST_AFTER_MS {
                 for key in w.held.keys().copied().collect::<Vec<_>>() {
-                    self.finish(worker, key, OutcomeKind::Cancelled(failure()));
+                    self.finish(worker, key, OutcomeKind::Lost(failure()));
                 }
             }
         }
@@ -420,6 +424,11 @@ impl World {
         let mut taken = self.tables.taken.clone();
         taken.extend(self.verdicts.clone());
         taken
+    }
+
+    /// For the checks of the whole history.
+    pub(crate) fn past(&self) -> Past<'_> {
+        Past { tables: &self.tables, executions: &self.executions, accepted: &self.accepted }
     }
 
     /// For messages of failed tests.

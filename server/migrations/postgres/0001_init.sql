@@ -2,7 +2,7 @@
 -- keep their bits in a signed BIGINT. Enumerations are words, but for run.state. What is compared or sorted is COLLATE
 -- "C", by bytes, whatever the database's collation.
 
--- Half of each page stays free where rows are written again and again, so that a new version finds room beside the old
+-- About half of each page stays free where rows are written again and again, so that a new version finds room beside the old
 -- one and no index is touched (HOT).
 CREATE TABLE fastjob_server (
     id           UUID   NOT NULL PRIMARY KEY,
@@ -129,7 +129,7 @@ CREATE TABLE fastjob_run (
     idempotency_key TEXT,
     retry_of        UUID,
     UNIQUE (job_id, fire_key)
-) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
+) WITH (fillfactor = 45, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
 
 CREATE INDEX fastjob_run_open ON fastjob_run (app_id, shard, due_at) WHERE ended_at IS NULL;
 

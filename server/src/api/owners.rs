@@ -25,7 +25,7 @@ impl Api {
         let mut address = self.elsewhere(shard);
         if let Some(known) = &address {
             match self.forward(app, shard, &call, known).await? {
-                Forwarded::Answered(reply) => return Ok(reply),
+                Forwarded::Answered(reply) => return Ok(*reply),
                 Forwarded::NotOwner => {}
             }
         }
@@ -37,7 +37,7 @@ impl Api {
         match address {
             Some(fresh) if Some(&fresh) != stale.as_ref() => {
                 match self.forward(app, shard, &call, &fresh).await? {
-                    Forwarded::Answered(reply) => Ok(reply),
+                    Forwarded::Answered(reply) => Ok(*reply),
                     Forwarded::NotOwner => Err(moving()),
                 }
             }
@@ -87,7 +87,7 @@ impl Api {
             call: Some(call),
         };
         match self.0.peers.forward(address, request).await {
-            Ok(reply) => Ok(Forwarded::Answered(reply)),
+            Ok(reply) => Ok(Forwarded::Answered(Box::new(reply))),
             Err(Unforwarded::NotOwner) => Ok(Forwarded::NotOwner),
             Err(Unforwarded::Refused(refusal)) => Err(refusal),
             Err(Unforwarded::Unreachable(why)) => {
@@ -112,7 +112,7 @@ impl Api {
 }
 
 enum Forwarded {
-    Answered(WireReply),
+    Answered(Box<WireReply>),
     NotOwner,
 }
 

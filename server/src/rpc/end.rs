@@ -12,7 +12,7 @@ use v1::server_message::Message as ServerWord;
 /// How long the last words to owner and worker may take.
 pub(super) const END_WAIT: Duration = Duration::from_secs(5);
 /// When a worker should ask for the new owner, if that is not known.
-pub(super) const MOVED_RETRY_MS: i64 = 500;
+pub(super) const MOVED_RETRY_MS: i64 = 250;
 
 /// The way to the worker.
 pub(super) type Out = mpsc::Sender<Result<v1::ServerFrame, Status>>;

@@ -40,7 +40,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 const SCAN_DEADLINE: Duration = Duration::from_secs(600);
 /// Tries of one sentence.
 const MAX_TRIES: u32 = 5;
-/// The wait before the second try; each further one is twice as long.
+/// The wait before the second try, give or take a half; each further one is twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(20);
 
 /// The database. Cheap to clone.
@@ -67,7 +67,7 @@ impl Default for StoreOptions {
 enum Backend {
     Sqlite(SqliteStore),
     MySql(MySqlStore),
-    Postgres(PostgresStore),
+    Postgres(Box<PostgresStore>),
 }
 
 /// What a deadline that ran out says of the sentence.
@@ -97,7 +97,7 @@ impl Store {
         let backend = match scheme {
             "sqlite" => Backend::Sqlite(SqliteStore::open(file(rest), options).await?),
             "mysql" | "mariadb" => Backend::MySql(MySqlStore::open(url, options).await?),
-            "postgres" | "postgresql" => Backend::Postgres(PostgresStore::open(url, options).await?),
+            "postgres" | "postgresql" => Backend::Postgres(Box::new(PostgresStore::open(url, options).await?)),
             _ => return Err(StoreError::new(ErrorKind::Unavailable, UNKNOWN_SCHEME)),
         };
         Ok(Self { backend: Arc::new(backend) })
@@ -129,7 +129,7 @@ impl Store {
     pub fn is_exclusive(&self) -> bool {
         match &*self.backend {
             Backend::Sqlite(_) => true,
-            Backend::Postgres(_) | Backend::MySql(_) => false,
+            Backend::MySql(_) | Backend::Postgres(_) => false,
         }
     }
 
@@ -148,7 +148,8 @@ impl Store {
                 match once().await {
                     Err(error) if error.is_worth_another_try() => {
                         tracing::debug!(%error, "trying again");
-                        tokio::time::sleep(wait).await;
+                        // Two that were in each other's way must not meet again.
+                        tokio::time::sleep(wait.mul_f64(rand::random_range(0.5..1.5))).await;
                         wait *= 2;
                     }
                     answer => return answer,

@@ -1,99 +1,122 @@
-//! The kill test: kills the server at named failpoints and at random moments under load, and workers too; then joins an
-//! independent oracle's ticks, the ledger, the attempts and the handlers' own log. No tick may be missing or doubled, and
-//! every duplicate execution must have its recorded cause.
+//! The fault harness: starts servers and workers, harms them by a seeded plan while they work, heals everything, and has the
+//! history judged by a checker that knows nothing of the product (`checker/`, `HISTORY.md`).
 //!
-//! `cargo test --test chaos` is the quick part; `make chaos SEED=n ROUNDS=n` is the whole. Everything is drawn from the seed,
-//! which is printed.
+//! `cargo test --test chaos` runs the quick set. `make chaos PLAN=name SEED=n` runs one plan again, `PLAN=all` each of
+//! them; DATABASE=name chooses the database, ROUNDS=n repeats what a plan does. `cargo test --test chaos -- check FILE`
+//! judges a history.
 
-mod check;
+mod checker;
+mod clock;
+mod database;
 mod handlers;
 #[path = "../harness/mod.rs"]
 mod harness;
-mod history;
+mod ledger;
 mod load;
-mod processes;
+#[path = "../harness/mariadb.rs"]
+mod mariadb;
+mod nodes;
+mod observer;
+mod plans;
+#[path = "../harness/postgres.rs"]
+mod postgres;
+mod proxy;
+mod record;
+mod stage;
+#[path = "../harness/supervised.rs"]
+mod supervised;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
-use processes::{Workers, run_awhile, server, start_to_die};
+use checker::Figures;
+use database::Database;
+use plans::{PLANS, Plan};
+use stage::{Setting, Stage};
 
-/// Where the server is killed; each must be hit with attempts in flight.
-const FAILPOINTS: [&str; 6] = [
-    "after_write_ahead_commit",
-    "after_dispatch_commit",
-    "after_send",
-    "before_acknowledgement",
-    "inside_renewal",
-    "during_boot",
-];
-/// Hits of each failpoint in the whole test; the quick part does one.
-const FULL_ROUNDS: usize = 5;
-/// After healing, everything due must have ended within this.
-const HEAL: Duration = Duration::from_secs(60);
-const WORKERS: usize = 2;
+/// Servers of a plan on a database that is reached by network.
+const SERVERS: usize = 3;
 
 fn main() -> ExitCode {
     if std::env::var_os("CHAOS_ROLE").is_some_and(|role| role == "worker") {
         return handlers::run();
     }
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [word, path] = &arguments[..]
+        && word == "check"
+    {
+        return checker::program(Path::new(path));
+    }
     let seed = number("SEED").unwrap_or_else(|| u64::from(std::process::id()));
-    let rounds = number("ROUNDS").and_then(|n| usize::try_from(n).ok()).unwrap_or(1);
-    match test(seed, rounds) {
-        Ok(()) => {
-            println!("chaos: 1 passed, 0 failed");
-            ExitCode::SUCCESS
-        }
-        Err(why) => {
-            println!("chaos: seed {seed}: {why}\nchaos: 0 passed, 1 failed");
-            ExitCode::FAILURE
+    let (mut passed, mut failed) = (0, 0);
+    for (database, plan) in chosen() {
+        let name = format!("{}/{database}", plan.name);
+        match run(plan, &database, seed) {
+            Ok(figures) => {
+                passed += 1;
+                println!("chaos: {name} seed {seed}: holds: {figures}");
+            }
+            Err(why) => {
+                failed += 1;
+                println!("chaos: {name} seed {seed}: FAILED: {why}");
+                println!("  repeat: make chaos PLAN={} DATABASE={database} SEED={seed}", plan.name);
+            }
         }
     }
+    println!("chaos: {passed} passed, {failed} failed");
+    if failed == 0 && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// By PLAN and DATABASE; without PLAN the quick set.
+fn chosen() -> Vec<(String, &'static Plan)> {
+    let wanted = std::env::var("PLAN").unwrap_or_default();
+    let databases = std::env::var("DATABASE").map_or_else(|_| Database::usable(), |one| vec![one]);
+    let takes = |plan: &&Plan| match wanted.as_str() {
+        "" => plan.quick,
+        "all" => true,
+        name => plan.name == name,
+    };
+    let fits = |plan: &Plan, database: &str| !(plan.cluster && database == "sqlite");
+    let plans = PLANS.iter().filter(takes);
+    plans
+        .flat_map(|plan| {
+            databases.iter().filter(move |one| fits(plan, one)).map(move |one| (one.clone(), plan))
+        })
+        .collect()
 }
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-fn test(seed: u64, rounds: usize) -> Result<(), String> {
-    println!(
-        "chaos: seed {seed}, {rounds} kills at each of {} failpoints, and as many at random",
-        FAILPOINTS.len()
-    );
-    let mut chance = load::Chance::new(seed);
-    let place = tempfile::tempdir().map_err(|error| format!("failed to make a directory: {error}"))?;
-    let mut server = server(place.path());
-    server.start()?;
-    let mut workers = Workers::start(WORKERS, &server)?;
-    let jobs = load::put_jobs(&server)?;
-    let calls = load::Calls::begin(&server, seed);
-    let mut kills = history::Kills::default();
-
-    for round in 0..rounds {
-        for failpoint in FAILPOINTS {
-            let passes = if failpoint == "during_boot" { 1 } else { 1 + chance.below(4) };
-            run_awhile(&mut server, Duration::from_millis(500 + chance.below(1_500)))?;
-            server.kill()?;
-            start_to_die(&mut server, &format!("{failpoint}:{passes}"))?;
-            kills.note(failpoint, &workers)?;
-            server.start()?;
-        }
-        run_awhile(&mut server, Duration::from_millis(chance.below(2_000)))?;
-        server.kill()?;
-        kills.note("random moment", &workers)?;
-        server.start()?;
-        workers.kill_one(chance.below(WORKERS as u64) as usize, &server)?;
-        println!("chaos: round {} of {rounds} done", round + 1);
+/// One plan from a fresh start to the verdict. What it leaves behind is kept only if it fails.
+fn run(plan: &'static Plan, database: &str, seed: u64) -> Result<Figures, String> {
+    println!("chaos: {}/{database} seed {seed}: {}", plan.name, plan.about);
+    let place = tempfile::Builder::new()
+        .prefix("fastjob-chaos-")
+        .tempdir()
+        .map_err(|error| format!("failed to make a directory: {error}"))?;
+    let ended = play(plan, database, seed, place.path());
+    let kept = std::env::var_os("CHAOS_KEEP").is_some();
+    if ended.is_err() || kept {
+        let kept: PathBuf = place.keep();
+        println!("  history and logs: {}", kept.display());
     }
+    ended
+}
 
-    let accepted = calls.end();
-    let ended = load::wait_until_quiet(&server, &jobs, HEAL)?;
-    let history = history::read(&server, &workers, &jobs, ended, accepted)?;
-    workers.stop();
-    server.stop()?;
-    kills.print(&history);
-    if rounds >= FULL_ROUNDS {
-        kills.must_be_enough(&FAILPOINTS, FULL_ROUNDS)?;
-    }
-    check::all(&history)
+fn play(plan: &'static Plan, database: &str, seed: u64, place: &Path) -> Result<Figures, String> {
+    let database = Database::open(database, place)?;
+    let setting = Setting {
+        plan: plan.name,
+        seed,
+        servers: if database.address().is_some() { SERVERS } else { 1 },
+        workers: plan.workers,
+        takeover_limit_ms: None,
+        mutant: std::env::var("FASTJOB_MUTANT").ok(),
+        rounds: number("ROUNDS").unwrap_or(1),
+    };
+    let mut stage = Stage::open(setting, place, database)?;
+    (plan.run)(&mut stage)?;
+    stage.close(&place.join("history.jsonl"))
 }

@@ -146,6 +146,11 @@ impl Server {
             .env("FASTJOB_TOKEN", &self.token);
     }
 
+    /// The process, while there is one.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
     /// Where the server's stderr goes.
     pub(crate) fn log(&self) -> PathBuf {
         self.place.join("server.log")

@@ -23,6 +23,7 @@ mod postgres;
 mod queues;
 mod restarts;
 mod sample;
+mod sql_door;
 mod stage;
 mod stream;
 mod worker_process;

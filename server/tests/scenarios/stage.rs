@@ -22,7 +22,7 @@ const APP: &str = "demo";
 pub(crate) struct Stage {
     pub(crate) client: Client,
     pub(crate) server: Server,
-    _place: TempDir,
+    place: TempDir,
 }
 
 /// What a command said.
@@ -50,7 +50,12 @@ impl Stage {
         server.settings = settings.to_vec();
         server.start().expect("the server becomes ready");
         let client = connect(&server).await;
-        Self { client, server, _place: place }
+        Self { client, server, place }
+    }
+
+    /// Where the server's data lies, in `data`.
+    pub(crate) fn place(&self) -> &std::path::Path {
+        self.place.path()
     }
 
     /// A worker of one handler that holds each run until the test lets it go.

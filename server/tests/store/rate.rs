@@ -7,13 +7,52 @@ use fastjob_core::clock::{Clock, SystemClock};
 use fastjob_core::domain::{Ended, Run};
 use fastjob_core::shard::Rows;
 
-use crate::bundle::{Bundle, START, after_start, ended};
+use crate::bundle::{Bundle, START, after_start, ended, mysql_server};
+use crate::mariadb::MariaDb;
+use crate::postgres_harness::Postgres;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "prints figures, proves nothing"]
-async fn runs_made_started_and_ended() {
+async fn runs_made_started_and_ended_on_sqlite() {
+    measure(async || Bundle::sqlite().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "prints figures, proves nothing"]
+async fn runs_made_started_and_ended_on_postgres() {
+    let server = Postgres::start().unwrap();
+    measure(async || Bundle::at_url(server.fresh_database().unwrap()).await).await;
+    let hot = "SELECT n_tup_upd, n_tup_hot_upd, pg_size_pretty(pg_table_size(relid)) FROM pg_stat_user_tables
+               WHERE relname = 'fastjob_run'";
+    for database in 0..4 {
+        println!(
+            "updates of runs, HOT ones, size: {}",
+            server.execute(&format!("fresh_{database}"), hot).unwrap()
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "prints figures, proves nothing"]
+async fn runs_made_started_and_ended_on_mariadb() {
+    durable(&MariaDb::start().unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "prints figures, proves nothing"]
+async fn runs_made_started_and_ended_on_mysql() {
+    durable(mysql_server()).await;
+}
+
+/// Of commits that wait for the disk, as in service.
+async fn durable(server: &MariaDb) {
+    server.execute("SET GLOBAL innodb_flush_log_at_trx_commit = 1").unwrap();
+    measure(async || Bundle::at_url(server.fresh_database().unwrap()).await).await;
+}
+
+async fn measure(open: impl AsyncFn() -> Bundle) {
     for (size, turns) in [(1, 200), (100, 200), (1_000, 30), (5_000, 6)] {
-        let on = Bundle::sqlite().await;
+        let on = open().await;
         let job = on.job("a");
         on.commit(Rows { jobs_created: vec![job.clone()], ..Rows::default() }).await;
         let mut taken = [Duration::ZERO; 4];

@@ -46,7 +46,7 @@ impl Outbox {
             self.deadlines.pop_first();
             self.deadline_passed(&key, now, server_now, events);
         }
-        let contact = self.lose_shards(now, events);
+        let contact = self.lose_contact(now, events);
         let deadline = self.deadlines.first().map(|(due, _)| *due);
         [contact, deadline].into_iter().flatten().min()
     }

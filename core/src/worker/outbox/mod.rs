@@ -104,7 +104,7 @@ impl Outbox {
         }
         let shard = self.shards.get_mut(&key.shard).expect("found above");
         shard.raise_floor(epoch);
-        shard.held += 1;
+        shard.takes(&attempt);
         self.running += 1;
         let deadline = now.saturating_add(attempt.timeout);
         self.deadlines.insert((deadline, key));
@@ -128,6 +128,7 @@ impl Outbox {
         let Some(key) = AttemptKey::from_wire(wire) else { return };
         let Some(held) = self.held.get_mut(&key) else { return };
         let Some(outcome) = held.outcome.take() else { return };
+        tracing::trace!(run = %key.run, attempt = key.attempt, verdict = ack.verdict().as_str_name(), "outcome answered");
         self.unacked -= 1;
         held.settled = true;
         if ack.verdict() == v1::Verdict::Stored {

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use super::{Outbox, StreamId};
 use crate::protocol::v1;
-use crate::worker::attempt::{AttemptKey, CancelReason, duration};
+use crate::worker::attempt::{Attempt, AttemptKey, CancelReason, duration};
 use crate::worker::queue::Event;
 
 pub(super) struct Shard {
@@ -23,7 +23,8 @@ pub(super) struct Shard {
     /// Since when no stream carries it.
     down: Option<Duration>,
     lost_after: Duration,
-    lost: bool,
+    /// No attempt of it is lost with less time without contact.
+    soonest_lost: Duration,
     /// Credit granted on its stream and not used.
     pub(super) unspent: u32,
     pub(super) held: u32,
@@ -249,30 +250,35 @@ impl Outbox {
         self.shards.get(&shard)?.stream
     }
 
-    /// Gives up what is held for shards that were without contact for too long; answers when the next one would be.
-    pub(super) fn lose_shards(&mut self, now: Duration, events: &mut Vec<Event>) -> Option<Duration> {
-        let mut next: Option<Duration> = None;
+    /// Gives up what was without contact for too long; answers when the next attempt would be.
+    pub(super) fn lose_contact(&mut self, now: Duration, events: &mut Vec<Event>) -> Option<Duration> {
+        let due = |shard: &Shard| shard.contact.saturating_add(shard.soonest_lost);
+        let late = |shard: &Shard| shard.held > 0 && due(shard) <= now;
+        if self.shards.values().any(late) {
+            self.lose_attempts(now, events);
+        }
+        self.shards.values().filter(|shard| shard.held > 0).map(due).filter(|due| *due > now).min()
+    }
+
+    fn lose_attempts(&mut self, now: Duration, events: &mut Vec<Event>) {
         let mut lost = Vec::new();
-        for (&number, shard) in &mut self.shards {
-            if shard.held == 0 || shard.lost_after.is_zero() {
-                continue;
-            }
-            let due = shard.contact.saturating_add(shard.lost_after);
-            if due > now {
-                shard.lost = false;
-                next = Some(next.map_or(due, |next| next.min(due)));
-            } else if !shard.lost {
-                shard.lost = true;
-                lost.push(number);
+        let mut soonest: BTreeMap<u32, Duration> = BTreeMap::new();
+        for (key, held) in self.held.iter().filter(|(_, held)| !held.settled) {
+            let Some(shard) = self.shards.get(&key.shard) else { continue };
+            let after = shard.lost_after(&held.attempt);
+            if shard.contact.saturating_add(after) <= now {
+                lost.push(*key);
+            } else {
+                let first = soonest.entry(key.shard).or_insert(after);
+                *first = after.min(*first);
             }
         }
-        if !lost.is_empty() {
-            let keys: Vec<_> = self.held.keys().filter(|key| lost.contains(&key.shard)).copied().collect();
-            for key in keys {
-                self.disown(&key, CancelReason::Lost, now, events);
-            }
+        for (number, shard) in &mut self.shards {
+            shard.soonest_lost = soonest.get(number).copied().unwrap_or(Duration::MAX);
         }
-        next
+        for key in lost {
+            self.disown(&key, CancelReason::Lost, now, events);
+        }
     }
 
     pub(super) fn wake(&self, shard: u32) {
@@ -297,8 +303,8 @@ impl Shard {
             heard: now,
             contact: now,
             down: Some(now),
-            lost_after: Duration::ZERO,
-            lost: false,
+            lost_after: Duration::MAX,
+            soonest_lost: Duration::MAX,
             unspent: 0,
             held: 0,
             ready: VecDeque::new(),
@@ -315,6 +321,17 @@ impl Shard {
         self.floor = self.floor.max(epoch);
     }
 
+    /// An attempt of its owner begins.
+    pub(super) fn takes(&mut self, attempt: &Attempt) {
+        self.held += 1;
+        self.soonest_lost = self.soonest_lost.min(self.lost_after(attempt));
+    }
+
+    /// How long the attempt may be without contact.
+    fn lost_after(&self, attempt: &Attempt) -> Duration {
+        attempt.lost_after.unwrap_or(self.lost_after)
+    }
+
     /// Since when no stream carries it.
     pub(super) fn down_since(&self) -> Option<Duration> {
         self.down
@@ -326,8 +343,8 @@ impl Shard {
         self.heard = now;
         self.contact = now;
         self.down = None;
-        self.lost_after = lost_after;
-        self.lost = false;
+        self.lost_after = if lost_after.is_zero() { Duration::MAX } else { lost_after };
+        self.soonest_lost = self.soonest_lost.min(self.lost_after);
         self.unspent = 0;
     }
 

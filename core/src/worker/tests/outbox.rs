@@ -12,7 +12,7 @@ use crate::protocol::v1;
 use crate::protocol::v1::server_message::Message as Say;
 use crate::protocol::v1::worker_message::Message as Said;
 use crate::worker::outbox::{FLOOR_LAPSES, Greeted, Move, Outbox};
-use crate::worker::{AttemptKey, Completion, Event};
+use crate::worker::{AttemptKey, CancelReason, Completion, Event};
 
 const SHARDS: u32 = 3;
 
@@ -413,6 +413,44 @@ fn the_floor_lapses_15_s_after_the_last_frame_of_its_holder() {
     story.now += Duration::from_millis(1);
     assert_eq!(offered(&mut story, floor - 1), Greeted::Served);
     assert_eq!(offered(&mut story, floor - 2), Greeted::Refused, "it is the floor now");
+}
+
+#[test]
+fn an_attempt_is_given_up_after_its_own_time_without_contact_and_contact_through_another_server_counts() {
+    let mut story = Story::new(4, 0);
+    let at = connected(&mut story, &[0, 1]);
+    let epoch = story.links[at].epoch;
+    let begin = |story: &mut Story, shard: u32, lost_after_ms: Option<i64>| {
+        story.next_run += 1;
+        let run = u128::from(story.next_run).to_be_bytes().to_vec().into();
+        let key = Some(v1::AttemptKey { shard, run, attempt: 1, token: 1 });
+        let timeout_ms = 3_600_000;
+        let sent = v1::Dispatch { key, epoch, lost_after_ms, timeout_ms, ..dispatch(0) };
+        story.dispatched(story.links[at].id, sent);
+        *story.taken.last().expect("taken")
+    };
+    // The Welcome says 60 s.
+    let (short, usual) = (begin(&mut story, 0, Some(5_000)), begin(&mut story, 0, None));
+    let long = begin(&mut story, 1, Some(90_000));
+    let lost_at = |story: &mut Story, second: u64| {
+        story.now = Duration::from_secs(second);
+        story.events.clear();
+        story.outbox.expire(story.now, Millis::new(1), &mut story.events);
+        let lost = |event: &Event| match event {
+            Event::Cancel { key, reason: CancelReason::Lost } => Some(*key),
+            _ => None,
+        };
+        story.events.iter().filter_map(lost).collect::<Vec<_>>()
+    };
+    story.play(&Step::End(at));
+    assert_eq!(lost_at(&mut story, 4), []);
+    story.outbox.reached(0, Duration::from_secs(4));
+    assert_eq!(lost_at(&mut story, 8), []);
+    assert_eq!(lost_at(&mut story, 9), [short]);
+    assert_eq!(lost_at(&mut story, 63), []);
+    assert_eq!(lost_at(&mut story, 64), [usual]);
+    assert_eq!(lost_at(&mut story, 89), []);
+    assert_eq!(lost_at(&mut story, 90), [long]);
 }
 
 proptest! {

@@ -7,6 +7,7 @@ use fastjob_core::id::ShardKey;
 use super::MySqlStore;
 use super::bulk::{Bulk, List};
 use super::link::Link;
+use crate::failpoint::failpoint;
 use crate::store::backend::{Turn, TurnEnd};
 use crate::store::error::StoreError;
 use crate::store::row::Reader;
@@ -31,6 +32,7 @@ impl MySqlStore {
             write.rollback().await;
         } else {
             write_rows(&mut write, &Joined(&kept)).await?;
+            failpoint("inside_transaction");
             write.commit(WHAT).await?;
         }
         Ok(ends)

@@ -31,7 +31,7 @@ impl Apps for PostgresStore {
         .await
         .map_err(|error| fault(WHAT, error))?;
         let Some(id) = id.map(AppId) else {
-            write.roll_back().await?;
+            write.done().await?;
             return Ok(None);
         };
         sqlx::query(
@@ -56,7 +56,7 @@ impl Apps for PostgresStore {
             .fetch_all(&mut *one)
             .await
             .map_err(|error| fault(WHAT, error))?;
-        one.done();
+        one.done().await?;
         rows.iter().map(row::app).collect()
     }
 
@@ -70,7 +70,7 @@ impl Apps for PostgresStore {
                 .await
                 .map_err(|error| fault(WHAT, error))?;
         if there {
-            write.roll_back().await?;
+            write.done().await?;
             return Ok(false);
         }
         token_insert(&mut write, &NewToken { app: None, ..token.clone() }).await?;
@@ -92,7 +92,7 @@ impl Apps for PostgresStore {
         .await
         .map_err(|error| fault(WHAT, error))?;
         if valid >= MAX_VALID {
-            write.roll_back().await?;
+            write.done().await?;
             return Ok(false);
         }
         token_insert(&mut write, token).await?;
@@ -111,7 +111,7 @@ impl Apps for PostgresStore {
             .fetch_all(&mut *one)
             .await
             .map_err(|error| fault(WHAT, error))?;
-        one.done();
+        one.done().await?;
         rows.iter().map(row::token).collect()
     }
 
@@ -151,7 +151,7 @@ impl Apps for PostgresStore {
             .fetch_all(&mut *one)
             .await
             .map_err(|error| fault(WHAT, error))?;
-        one.done();
+        one.done().await?;
         rows.iter().map(row::token).collect()
     }
 }

@@ -47,7 +47,7 @@ impl Inbox for PostgresStore {
             .fetch_all(&mut *one)
             .await
             .map_err(|error| fault(WHAT, error))?;
-        one.done();
+        one.done().await?;
         Ok(rows.iter().filter_map(readable).collect())
     }
 
@@ -81,7 +81,7 @@ impl Inbox for PostgresStore {
             .fetch_all(&mut *one)
             .await
             .map_err(|error| fault(WHAT, error))?;
-        one.done();
+        one.done().await?;
         rows.iter().map(inbox_row).collect()
     }
 }

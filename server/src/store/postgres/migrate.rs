@@ -23,7 +23,7 @@ pub(super) const NEWEST: i64 = MIGRATIONS[MIGRATIONS.len() - 1].version;
 /// Names the lock among all advisory locks of the database: "fastjob" in ASCII.
 const LOCK: i64 = 0x66_61_73_74_6a_6f_62;
 /// How long another server's migration is waited for.
-const LOCK_WAIT: &str = "SET lock_timeout = '30s'; SET statement_timeout = '0'";
+const LOCK_WAIT: &str = "SET lock_timeout = '10s'; SET statement_timeout = '0'";
 
 /// Applies what the database lacks.
 pub(super) async fn migrate(connection: &mut PgConnection) -> Result<(), StoreError> {
@@ -74,7 +74,7 @@ async fn lock(connection: &mut PgConnection) -> Result<(), StoreError> {
     let Err(error) = locked.await else { return Ok(()) };
     if matches!(&error, sqlx::Error::Database(answer) if code(&**answer) == "55P03") {
         let message = format!(
-            "another server migrates the schema and has not finished in 30 s: wait for it, or end its session (see \
+            "another server migrates the schema and has not finished in 10 s: wait for it, or end its session (see \
              SELECT * FROM pg_locks WHERE locktype = 'advisory' AND objid = {})",
             LOCK & 0xffff_ffff
         );

@@ -30,7 +30,7 @@ use fault::{commit_fault, fault};
 
 /// An open database.
 pub(super) struct PostgresStore {
-    connect: PgConnectOptions,
+    connect: Box<PgConnectOptions>,
     max_connections: u32,
     pool: Mutex<PgPool>,
     /// The connection of the lease, while nobody renews: no pool that is exhausted or made anew keeps a renewal back.
@@ -42,7 +42,7 @@ impl PostgresStore {
     /// Connects, checks that the database is one that a server can trust, and brings its schema up to date.
     pub(super) async fn open(url: &str, options: StoreOptions) -> Result<Self, StoreError> {
         let connect = connect::options(url)?;
-        let connect = connect::prepare(connect).await?;
+        let connect = Box::new(connect::prepare(connect).await?);
         let max_connections = options.max_connections.max(2);
         let pool = Mutex::new(connect::pool(&connect, max_connections));
         Ok(Self { connect, max_connections, pool, lease: Mutex::new(None) })
@@ -82,7 +82,7 @@ impl PostgresStore {
     async fn one(&self, what: &'static str) -> Result<Lent, StoreError> {
         let pool = self.pool.lock().clone();
         let connection = pool.acquire().await.map_err(|error| fault(what, error))?;
-        Ok(Lent { connection, what, well: false })
+        Ok(Lent { connection, what, phase: Phase::Bare })
     }
 
     /// A transaction that reads one state of the database.
@@ -98,6 +98,7 @@ impl PostgresStore {
     async fn begin(&self, how: &'static str, what: &'static str) -> Result<Lent, StoreError> {
         let mut lent = self.one(what).await?;
         sqlx::raw_sql(how).execute(&mut *lent).await.map_err(|error| fault(what, error))?;
+        lent.phase = Phase::Begun;
         Ok(lent)
     }
 }
@@ -106,28 +107,35 @@ impl PostgresStore {
 struct Lent {
     connection: PoolConnection<Postgres>,
     what: &'static str,
-    well: bool,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Without a transaction.
+    Bare,
+    /// In a transaction.
+    Begun,
+    /// Fit for the next sentence.
+    Ended,
 }
 
 impl Lent {
-    /// Gives it back after a statement without a transaction.
-    fn done(mut self) {
-        self.well = true;
-    }
-
-    /// Ends the transaction. An error leaves it unknown whether the rows are there, unless the database says that not.
-    async fn commit(mut self) -> Result<(), StoreError> {
-        let committed = sqlx::raw_sql("COMMIT").execute(&mut *self.connection).await;
-        committed.map_err(|error| commit_fault(self.what, error))?;
-        self.well = true;
+    /// Gives it back after what only read, or of which nothing is to stay.
+    async fn done(mut self) -> Result<(), StoreError> {
+        if self.phase == Phase::Begun {
+            let ended = sqlx::raw_sql("ROLLBACK").execute(&mut *self.connection).await;
+            ended.map_err(|error| fault(self.what, error))?;
+        }
+        self.phase = Phase::Ended;
         Ok(())
     }
 
-    /// Ends a transaction of which nothing is to stay.
-    async fn roll_back(mut self) -> Result<(), StoreError> {
-        let ended = sqlx::raw_sql("ROLLBACK").execute(&mut *self.connection).await;
-        ended.map_err(|error| fault(self.what, error))?;
-        self.well = true;
+    /// Commits what was written. An error leaves it unknown whether the rows are there, unless the database says that not.
+    async fn commit(mut self) -> Result<(), StoreError> {
+        let committed = sqlx::raw_sql("COMMIT").execute(&mut *self.connection).await;
+        committed.map_err(|error| commit_fault(self.what, error))?;
+        self.phase = Phase::Ended;
         Ok(())
     }
 }
@@ -148,7 +156,7 @@ impl DerefMut for Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        if !self.well {
+        if self.phase != Phase::Ended {
             self.connection.close_on_drop();
         }
     }

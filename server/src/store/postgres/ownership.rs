@@ -6,7 +6,7 @@ use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnection, PgRow};
 
 use super::bulk::Bulk;
-use super::fault::fault;
+use super::fault::{commit_fault, fault};
 use super::row::{Uuid, without_nul};
 use super::{PostgresStore, connect};
 use crate::store::backend::{
@@ -53,19 +53,19 @@ impl Ownership for PostgresStore {
 
     async fn server_renew(&self, server: ServerId, seq: u64) -> Result<Option<Renewal>, StoreError> {
         const WHAT: &str = "renew the lease";
-        let failed = |error| fault(WHAT, error);
         // Taken out: if this call ends early, the connection ends with it, and the next renewal makes another one.
         let kept = self.lease.lock().take();
         let mut connection = match kept {
             Some(connection) => connection,
-            None => connect::connect(&self.connect).await.map_err(failed)?,
+            None => connect::connect(&self.connect).await.map_err(|error| fault(WHAT, error))?,
         };
         let rows = sqlx::query(RENEW)
             .bind(Uuid::of(&server))
             .bind(seq.cast_signed())
             .fetch_all(&mut connection)
             .await
-            .map_err(failed)?;
+            // It may have been written, and must not be tried again as if it were not: that looks like a death.
+            .map_err(|error| commit_fault(WHAT, error))?;
         *self.lease.lock() = Some(connection);
         let now =
             rows.first().map(|row| Reader::new(row, "fastjob_server", "own_id").at("now")).transpose()?;
@@ -119,7 +119,7 @@ impl Ownership for PostgresStore {
                 .fetch_all(&mut *one)
                 .await
                 .map_err(|error| fault(WHAT, error))?;
-        one.done();
+        one.done().await?;
         rows.iter().map(row::server).collect()
     }
 
@@ -127,7 +127,7 @@ impl Ownership for PostgresStore {
         const WHAT: &str = "list the owners";
         let mut one = self.one(WHAT).await?;
         let rows = sqlx::query(OWNED).fetch_all(&mut *one).await.map_err(|error| fault(WHAT, error))?;
-        one.done();
+        one.done().await?;
         rows.iter().map(row::owned).collect()
     }
 
@@ -140,7 +140,7 @@ impl Ownership for PostgresStore {
         let mut write = self.write("claim shards").await?;
         let free = shards(&CLAIMABLE.read(&mut write, seen, claim).await?)?;
         if free.is_empty() {
-            write.roll_back().await?;
+            write.done().await?;
             return Ok(Vec::new());
         }
         let given = CLAIMED
@@ -180,7 +180,7 @@ impl Ownership for PostgresStore {
             })
             .await?;
         if given_up.is_empty() {
-            write.roll_back().await?;
+            write.done().await?;
             return Ok(Vec::new());
         }
         owners_changed(&mut write).await?;
@@ -233,7 +233,7 @@ impl Ownership for PostgresStore {
         .await
         .map_err(|error| fault(WHAT, error))?;
         let Some((_, claimed)) = row.as_ref().map(row::claimed).transpose()? else {
-            write.roll_back().await?;
+            write.done().await?;
             return Ok(None);
         };
         write.commit().await?;

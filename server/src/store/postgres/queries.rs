@@ -26,7 +26,7 @@ impl Queries for PostgresStore {
             .fetch_optional(&mut *one)
             .await
             .map_err(|error| fault(WHAT, error))?;
-        one.done();
+        one.done().await?;
         row.as_ref().map(job).transpose()
     }
 
@@ -45,7 +45,7 @@ impl Queries for PostgresStore {
             .fetch_all(&mut *one)
             .await
             .map_err(|error| fault(WHAT, error))?;
-        one.done();
+        one.done().await?;
         rows.iter().map(job).collect()
     }
 
@@ -65,7 +65,7 @@ impl Queries for PostgresStore {
             .fetch_all(&mut *read)
             .await
             .map_err(|error| fault(WHAT, error))?;
-        read.commit().await?;
+        read.done().await?;
         let Some(row) = row else { return Ok(None) };
         let attempts = attempts.iter().map(attempt).collect::<Result<_, _>>()?;
         Ok(Some((Runs::default().read(&row)?, attempts)))
@@ -85,7 +85,7 @@ impl Queries for PostgresStore {
         .fetch_optional(&mut *one)
         .await
         .map_err(|error| fault(WHAT, error))?;
-        one.done();
+        one.done().await?;
         row.map(|row| Reader::new(&row, "fastjob_run", "id").id("id")).transpose()
     }
 
@@ -122,7 +122,7 @@ impl Queries for PostgresStore {
             .fetch_all(&mut *one)
             .await
             .map_err(|error| fault(WHAT, error))?;
-        one.done();
+        one.done().await?;
         Runs::read_all(&rows)
     }
 
@@ -130,7 +130,7 @@ impl Queries for PostgresStore {
         let mut read = self.read("read a ledger").await?;
         let runs = ledger_runs(&mut read, job, filter).await?;
         let gaps = ledger_gaps(&mut read, job, filter).await?;
-        read.commit().await?;
+        read.done().await?;
         Ok(ledger_page(runs, gaps, filter.limit))
     }
 
@@ -147,7 +147,7 @@ impl Queries for PostgresStore {
             .fetch_optional(&mut *one)
             .await
             .map_err(|error| fault(WHAT, error))?;
-        one.done();
+        one.done().await?;
         row.as_ref().map(job).transpose()
     }
 }

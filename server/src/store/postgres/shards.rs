@@ -52,12 +52,13 @@ impl Shards for PostgresStore {
         let runs = Runs::read_all(&rows)?;
         let ids: HashSet<JobId> = runs.iter().map(|run| run.job).collect();
         let jobs = jobs_by_id(&mut read, shard, ids.iter()).await?;
-        read.commit().await?;
+        read.done().await?;
         Ok(OpenPage { runs, jobs, more })
     }
 
     async fn facts(&self, shard: ShardKey, needs: &Needs) -> Result<Facts, StoreError> {
-        let mut read = self.read("read what a turn needs").await?;
+        const WHAT: &str = "read what a turn needs";
+        let mut read = if is_one_statement(needs) { self.one(WHAT).await? } else { self.read(WHAT).await? };
         let mut facts = Facts::default();
         if !needs.jobs_named.is_empty() {
             facts.jobs = jobs_by_name(&mut read, shard, needs.jobs_named.iter()).await?;
@@ -86,13 +87,26 @@ impl Shards for PostgresStore {
         if let Some(page) = &needs.due {
             facts.due = Some(due_page(&mut read, shard, page).await?);
         }
-        read.commit().await?;
+        read.done().await?;
         Ok(facts)
     }
 
     async fn turns_commit(&self, turns: &[Turn<'_>]) -> Result<Vec<TurnEnd>, StoreError> {
         self.commit_turns(turns).await
     }
+}
+
+/// One statement sees one state by itself, without the two round trips of a transaction.
+fn is_one_statement(needs: &Needs) -> bool {
+    let lists = [
+        needs.jobs_named.is_empty(),
+        needs.jobs.is_empty(),
+        needs.runs.is_empty(),
+        needs.fired.is_empty(),
+        needs.outcomes_of.is_empty(),
+    ];
+    let asked = lists.into_iter().filter(|is_empty| !is_empty).count();
+    asked == 1 && needs.histories.is_empty() && needs.due.is_none()
 }
 
 async fn jobs_by_name(

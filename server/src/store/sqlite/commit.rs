@@ -11,6 +11,7 @@ use super::statements::{
     RUNS_SUCCEEDED, RUNS_WAITING,
 };
 use super::{SqliteStore, commit};
+use crate::failpoint::failpoint;
 use crate::store::backend::{Turn, TurnEnd};
 use crate::store::error::StoreError;
 use crate::store::row::Reader;
@@ -30,6 +31,7 @@ impl SqliteStore {
             .collect();
         if !held.is_empty() {
             write_rows(&mut write, &Joined(&held)).await?;
+            failpoint("inside_transaction");
             commit(write, WHAT).await?;
         }
         Ok(ends)

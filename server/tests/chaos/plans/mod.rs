@@ -1,0 +1,65 @@
+//! The plans: which faults there are, in which order. Everything else is drawn from the seed.
+
+mod cluster;
+mod links;
+mod servers;
+mod workers;
+
+use super::stage::Stage;
+
+/// A plan by name.
+pub(crate) struct Plan {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    /// It needs several servers, and so a database that is reached by network.
+    pub(crate) cluster: bool,
+    /// Part of the quick set.
+    pub(crate) quick: bool,
+    pub(crate) workers: usize,
+    pub(crate) run: fn(&mut Stage) -> Result<(), String>,
+}
+
+const fn plan(name: &'static str, about: &'static str, run: fn(&mut Stage) -> Result<(), String>) -> Plan {
+    Plan { name, about, cluster: false, quick: false, workers: 2, run }
+}
+
+const fn of_cluster(
+    name: &'static str,
+    about: &'static str,
+    run: fn(&mut Stage) -> Result<(), String>,
+) -> Plan {
+    Plan { cluster: true, ..plan(name, about, run) }
+}
+
+/// Every plan.
+pub(crate) const PLANS: &[Plan] = &[
+    plan("calm", "no fault at all", calm),
+    Plan {
+        quick: true,
+        ..plan("failpoints", "the server dies at each named point", servers::die_at_failpoints)
+    },
+    Plan { quick: true, ..plan("kills", "servers and workers are killed at random", servers::die_at_random) },
+    plan("pauses", "the server is stopped for 2, 6 and 20 s", servers::pause),
+    plan("pause_in_transaction", "the server is stopped inside a transaction", servers::pause_in_transaction),
+    plan("restarts", "servers are stopped and started in order", servers::restart),
+    Plan { quick: true, ..plan("links", "links between workers, callers and servers fail", links::fail) },
+    plan("worker_away", "a worker is cut off for longer than worker_lost_after", links::worker_away),
+    plan("workers", "all workers are killed, paused, absent", workers::fail),
+    plan("quarantine", "a run kills each worker that takes it", workers::quarantine),
+    Plan { quick: true, ..of_cluster("owners", "owners are killed", cluster::kill_owners) },
+    of_cluster("all_servers", "all servers are killed", cluster::kill_all),
+    of_cluster("database", "the database stops and crashes", cluster::stop_the_database),
+    of_cluster("owner_database", "the owner and its database are parted", cluster::part_owner_and_database),
+    of_cluster("peers", "the owner is away from workers and servers", cluster::part_peers),
+    Plan {
+        quick: true,
+        ..of_cluster("commits", "answers to COMMIT are swallowed", cluster::swallow_commits)
+    },
+    of_cluster("database_links", "links to the database are reset, slow, cut", cluster::harm_database_links),
+    of_cluster("read_only", "the database is read-only for a while", cluster::read_only),
+    plan("waiting", "runs wait for a worker when the server dies", workers::wait_over_an_outage),
+];
+
+fn calm(stage: &mut Stage) -> Result<(), String> {
+    stage.work_for(8_000, 12_000)
+}

@@ -1,0 +1,164 @@
+//! Faults of servers.
+
+use std::thread;
+use std::time::Duration;
+
+use super::super::nodes::Armed;
+use super::super::stage::{Harm, Stage};
+
+/// Where a server is killed; each must be hit with attempts in flight.
+pub(crate) const FAILPOINTS: [&str; 7] = [
+    "after_write_ahead_commit",
+    "after_dispatch_commit",
+    "inside_transaction",
+    "after_send",
+    "before_acknowledgement",
+    "inside_renewal",
+    "during_boot",
+];
+/// A failpoint on the main path is reached at once.
+const REACHED: Duration = Duration::from_secs(30);
+
+/// Starts a server that kills itself at each point in turn.
+pub(super) fn die_at_failpoints(stage: &mut Stage) -> Result<(), String> {
+    for _ in 0..stage.setting.rounds {
+        for failpoint in FAILPOINTS {
+            let passes = if failpoint == "during_boot" { 1 } else { 1 + stage.chance.below(4) };
+            stage.work_for(500, 2_000)?;
+            stage.wait_for_work()?;
+            let which = victim(stage);
+            let in_flight = stage.observer.in_flight(&stage.workers.pids()) > 0;
+            stage.fault(failpoint, harm(stage), |stage| {
+                let node = &mut stage.nodes[which];
+                node.kill()?;
+                match node.start_armed(&format!("{failpoint}:{passes}"), REACHED)? {
+                    Armed::Killed => node.start(),
+                    other => Err(format!("failpoint {failpoint}: {other:?}")),
+                }
+            })?;
+            if in_flight {
+                stage.hits.push(failpoint);
+            }
+        }
+        kill_a_worker(stage)?;
+    }
+    void_unless_each_was_hit(stage)
+}
+
+/// The test proves nothing of a point that was not hit while there was something to lose.
+fn void_unless_each_was_hit(stage: &Stage) -> Result<(), String> {
+    for failpoint in FAILPOINTS {
+        let hits = stage.hits.iter().filter(|hit| **hit == failpoint).count() as u64;
+        if hits < stage.setting.rounds {
+            return Err(format!("void: {failpoint} was hit {hits} times with attempts in flight"));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn die_at_random(stage: &mut Stage) -> Result<(), String> {
+    for _ in 0..4 * stage.setting.rounds {
+        stage.work_for(300, 2_500)?;
+        let which = victim(stage);
+        stage.fault("kill of a server", harm(stage), |stage| {
+            stage.nodes[which].kill()?;
+            let down = stage.chance.below(3_000);
+            thread::sleep(Duration::from_millis(down));
+            stage.nodes[which].start()
+        })?;
+        stage.wait_for_progress()?;
+        if stage.chance.below(2) == 0 {
+            kill_a_worker(stage)?;
+        }
+    }
+    Ok(())
+}
+
+/// SIGKILL to a worker, and another in its place.
+pub(super) fn kill_a_worker(stage: &mut Stage) -> Result<(), String> {
+    stage.wait_for_work()?;
+    let which = stage.chance.index(stage.workers.count());
+    stage.fault("kill of a worker", Harm::NONE, |stage| {
+        stage.workers.kill(which)?;
+        stage.workers.start_all()
+    })
+}
+
+/// The owner stands still for less and for more than its lease.
+pub(super) fn pause(stage: &mut Stage) -> Result<(), String> {
+    for seconds in [2, 6, 20] {
+        stage.work_for(1_000, 2_000)?;
+        let which = victim(stage);
+        let harm = if seconds * 1_000 > super::super::stage::LEASE_MS { harm(stage) } else { Harm::OUTAGE };
+        stage.fault(&format!("{seconds} s pause"), harm, |stage| {
+            stage.nodes[which].pause();
+            thread::sleep(Duration::from_secs(seconds.unsigned_abs()));
+            stage.nodes[which].go_on();
+            Ok(())
+        })?;
+        revive(stage)?;
+        stage.wait_for_progress()?;
+    }
+    Ok(())
+}
+
+/// The owner stands still with a transaction open.
+pub(super) fn pause_in_transaction(stage: &mut Stage) -> Result<(), String> {
+    for seconds in [2, 8] {
+        stage.work_for(1_000, 2_000)?;
+        let which = victim(stage);
+        let passes = 3 + stage.chance.below(20);
+        stage.fault("pause in a transaction", harm(stage), |stage| {
+            let node = &mut stage.nodes[which];
+            node.kill()?;
+            let armed = node.start_armed(&format!("inside_transaction:{passes}:pause"), REACHED)?;
+            if armed != Armed::Paused {
+                // Another owns its shards by now; then there is nothing to stand still in.
+                return if stage.nodes.len() > 1 { Ok(()) } else { Err(format!("{armed:?}")) };
+            }
+            thread::sleep(Duration::from_secs(seconds));
+            node.go_on();
+            Ok(())
+        })?;
+        revive(stage)?;
+        stage.wait_for_progress()?;
+    }
+    Ok(())
+}
+
+/// Each server is stopped in order and started again.
+pub(super) fn restart(stage: &mut Stage) -> Result<(), String> {
+    for _ in 0..2 * stage.setting.rounds {
+        for which in 0..stage.nodes.len() {
+            stage.work_for(500, 2_000)?;
+            stage.fault("restart in order", Harm::OUTAGE, |stage| {
+                stage.nodes[which].stop()?;
+                stage.nodes[which].start()
+            })?;
+            stage.wait_for_progress()?;
+        }
+    }
+    Ok(())
+}
+
+/// A server that others declared dead ends by itself: whoever supervises it starts it again.
+pub(super) fn revive(stage: &mut Stage) -> Result<(), String> {
+    thread::sleep(Duration::from_millis(500));
+    for node in &mut stage.nodes {
+        if node.has_ended() {
+            node.start()?;
+        }
+    }
+    Ok(())
+}
+
+/// Whom a fault of the owner meets.
+pub(super) fn victim(stage: &mut Stage) -> usize {
+    let all = stage.nodes.len();
+    stage.owner().unwrap_or_else(|| stage.chance.index(all))
+}
+
+/// Of one server alone, its death is an outage but nobody takes over.
+pub(super) fn harm(stage: &Stage) -> Harm {
+    if stage.nodes.len() > 1 { Harm::TAKEOVER } else { Harm::OUTAGE }
+}
