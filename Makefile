@@ -15,7 +15,7 @@ SECONDS ?= 0
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: help run cluster test build install bench chaos fmt lint clean
+.PHONY: help run cluster test build install bench takeover chaos fmt lint clean
 
 help: ## Shows this.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,6 +37,9 @@ install: ## Copies dist/ to PREFIX (default /usr/local): binary, library, header
 
 bench: ## Measures beside a floor; SCENARIO=name, default all. See bench/README.md.
 	@bench/run.sh $(SCENARIO)
+
+takeover: ## Measures how long apps are without an owner after kill -9 and after SIGTERM: three servers on PostgreSQL.
+	@cargo test -p fastjob-server --test takeover -- times --ignored --nocapture --test-threads=1
 
 chaos: ## Kills servers and workers at named and random points and checks the ledger; SEED=n, ROUNDS=n.
 	@scripts/chaos.sh

@@ -7,7 +7,6 @@ mod harness;
 #[expect(dead_code, reason = "each test program uses a part")]
 #[path = "harness/mariadb.rs"]
 mod mariadb;
-#[expect(dead_code, reason = "each test program uses a part")]
 #[path = "harness/postgres.rs"]
 mod postgres;
 #[path = "harness/supervised.rs"]
@@ -56,12 +55,29 @@ async fn two_servers(place: &Path, url: &str) -> [Server; 2] {
     let mut servers = [0, 1].map(|number| server(place, number, url));
     servers.iter_mut().for_each(|server| server.start().expect("the server becomes ready"));
     let admin = fs::read_to_string(place.join("admin.token")).expect("the first server wrote it");
-    servers[0].token = admin.trim().to_owned();
+    let admin = admin.trim().to_owned();
+    servers[0].token.clone_from(&admin);
     let made = servers[0].ask(&["app", "create", "demo", "--shards", SHARDS]).expect("it is new");
     let token = harness::text_of(&made[0], "token");
+    servers[0].app = "demo".into();
+    let owners = |server: &Server| server.ask(&["app", "locate"]).unwrap_or_default();
+    let owned = |owners: &[serde_json::Value], address: &str| {
+        owners.iter().filter(|owner| owner["address"] == *address).count()
+    };
+    assert!(harness::wait_for(PATIENCE, || owned(&owners(&servers[0]), "") == 0), "every shard is claimed");
+    for shard in ["0", "2", "4", "6"] {
+        let second = servers[1].rpc.clone();
+        servers[0].ask(&["app", "move", "demo", "--shard", shard, "--to", &second]).expect("it may");
+    }
     for server in &mut servers {
         (server.app, server.token) = ("demo".into(), token.clone());
     }
+    // A token is known to the other servers with their next renewal.
+    let both = |server: &Server| {
+        let owners = owners(server);
+        servers.iter().all(|other| owned(&owners, &other.rpc) >= 2)
+    };
+    assert!(harness::wait_for(PATIENCE, || servers.iter().all(both)), "both servers own shards");
     servers
 }
 

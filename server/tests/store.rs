@@ -15,6 +15,7 @@ mod facts;
 mod inbox;
 #[path = "store/invariants.rs"]
 mod invariants;
+#[expect(dead_code, reason = "each test program uses a part of it")]
 #[path = "harness/mariadb.rs"]
 mod mariadb;
 #[path = "store/model.rs"]

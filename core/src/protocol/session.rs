@@ -158,6 +158,7 @@ pub fn outcome_to(outcome: &Outcome, shard: u16) -> v1::Outcome {
         OutcomeKind::Failed(error) => (v1::OutcomeKind::Failed, None, Some(error)),
         OutcomeKind::TimedOut(error) => (v1::OutcomeKind::TimedOut, None, Some(error)),
         OutcomeKind::Cancelled(error) => (v1::OutcomeKind::Cancelled, None, Some(error)),
+        OutcomeKind::Lost(error) => (v1::OutcomeKind::Lost, None, Some(error)),
     };
     v1::Outcome {
         key: Some(key_to(&outcome.key, shard)),

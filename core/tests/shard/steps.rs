@@ -41,7 +41,7 @@ pub(crate) struct Step {
 impl fmt::Debug for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // On one line each, also where the walk is printed with indents.
-        write!(f, "{:?} {}", self.action, format!("{:?}", self.choices))
+        write!(f, "{:?} {:?}", self.action, self.choices)
     }
 }
 

@@ -8,7 +8,7 @@ use fastjob_core::id::ShardKey;
 use fastjob_core::shard::Settings;
 use tokio_util::sync::CancellationToken;
 
-use super::{AGAIN, BATCH, Cluster, Running, Stand};
+use super::{AGAIN, CLAIM_BATCH, Cluster, Running, Stand};
 use crate::owner::Owner;
 use crate::owner::door::Door;
 use crate::store::{Claimed, Owned, StoreError};
@@ -22,7 +22,7 @@ impl Cluster {
         let (me, time) = (self.parts.server, self.parts.shared.time.clone());
         let claimable = self.view.claimable(me, time.elapsed(), time.now());
         let mut next = claimable.next;
-        for due in claimable.now.chunks(BATCH) {
+        for due in claimable.now.chunks(CLAIM_BATCH) {
             if !self.parts.shared.trust.holds() {
                 return Ok(Some(AGAIN));
             }
@@ -63,6 +63,9 @@ impl Cluster {
     /// Runs the owners of shards that are this server's from now on.
     fn own(&mut self, won: Vec<(ShardKey, Claimed)>) {
         let mut shards = Vec::with_capacity(won.len());
+        if !won.is_empty() {
+            tracing::info!(shards = won.len(), "shards claimed");
+        }
         for (shard, claimed) in won {
             self.view.claimed(shard, self.parts.server, claimed.epoch);
             self.run_owner(shard, claimed);
@@ -73,7 +76,7 @@ impl Cluster {
 
     fn run_owner(&mut self, shard: ShardKey, claimed: Claimed) {
         let app = self.apps.get(&shard.app).cloned().unwrap_or_else(|| "".into());
-        tracing::info!(%app, %shard, epoch = claimed.epoch.0, outage_from = ?claimed.outage_from, "shard claimed");
+        tracing::debug!(%app, %shard, epoch = claimed.epoch.0, outage_from = ?claimed.outage_from, "shard claimed");
         let settings = Settings {
             shard,
             server: self.parts.server,

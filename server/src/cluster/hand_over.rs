@@ -8,7 +8,7 @@ use std::time::Duration;
 use fastjob_core::clock::{Clock, Millis};
 use fastjob_core::id::{Epoch, ServerId, ShardKey};
 
-use super::{AGAIN, BATCH, Cluster};
+use super::{AGAIN, Cluster, RELEASE_BATCH};
 use crate::owner::{Ended, Stopped};
 use crate::store::{Desired, Release, StoreError};
 
@@ -147,7 +147,7 @@ impl Cluster {
             return Ok(Some(AGAIN));
         }
         for (at, shards) in self.by_instant() {
-            for shards in shards.chunks(BATCH) {
+            for shards in shards.chunks(RELEASE_BATCH) {
                 self.release_at(at, shards).await?;
             }
         }

@@ -131,7 +131,11 @@ impl Renewing {
         if let Some(database) = renewal.now {
             self.time.measured(sent_at, database);
         }
+        let lapsed = self.seq > 1 && !self.trust.holds();
         self.trust.extend(sent, self.terms.trusted());
+        if lapsed && self.trust.holds() {
+            tracing::warn!("the lease is held again: this server goes on after a time without trust");
+        }
         metrics::renewal_took(answered - sent);
         let others: Vec<Seen> =
             renewal.others.iter().map(|(server, seq, _)| Seen { server: *server, seq: *seq }).collect();

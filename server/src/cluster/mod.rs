@@ -41,8 +41,11 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 const LOOK_FOR_FREE_EVERY: Duration = Duration::from_secs(5);
 /// The pause after the database failed, or another server was faster.
 const AGAIN: Duration = Duration::from_millis(500);
-/// Shards of one transaction.
-const BATCH: usize = 2_000;
+/// Shards that one transaction releases.
+const RELEASE_BATCH: usize = 2_000;
+/// Shards that one transaction claims: few enough that on SQLite, whose one writer renews the lease too, the lease does not
+/// wait for long.
+const CLAIM_BATCH: usize = 250;
 /// Tries to mark a server that renews its lease meanwhile.
 const MARK_TRIES: usize = 10;
 

@@ -167,6 +167,8 @@ mod tests {
             ("postgres://u:se@c:r/e?t@h/d", "postgres://u:***@h/d"),
             ("postgres://h/d?user=u&password=secret&x=1", "postgres://h/d?user=u&password=***&x=1"),
             ("postgresql://u@h/d", "postgresql://u@h/d"),
+            ("mysql://u:secret@h:3306/d?ssl-mode=disabled", "mysql://u:***@h:3306/d?ssl-mode=disabled"),
+            ("mariadb://u:secret@h/d", "mariadb://u:***@h/d"),
         ];
         for (url, shown) in cases {
             let engine = Engine::parse(url).unwrap();

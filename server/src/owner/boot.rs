@@ -74,8 +74,11 @@ impl Owner {
             if self.stop.is_cancelled() {
                 return Turn::Done;
             }
+            let turn = self.shared.reads.acquire().await.expect("nobody closes it");
             let (shard, epoch, now) = (self.settings.shard, self.settings.epoch, self.shared.time.now());
-            match self.shared.store.epoch_raise(shard, self.settings.server, epoch, now).await {
+            let raised = self.shared.store.epoch_raise(shard, self.settings.server, epoch, now).await;
+            drop(turn);
+            match raised {
                 Ok(Some(claimed)) => {
                     self.settings.epoch = claimed.epoch;
                     self.missed(claimed.outage_from, now);

@@ -26,7 +26,7 @@ impl Owner {
             match self.shared.trust.look(&mut self.seen) {
                 Look::Trusted => {}
                 Look::Regained(lapse) => {
-                    tracing::warn!(shard = %self.settings.shard, ?lapse, "went on after a time without trust");
+                    tracing::debug!(shard = %self.settings.shard, ?lapse, "went on after a time without trust");
                     self.missed(Some(lapse.from), lapse.until);
                 }
                 Look::Lapsed => {

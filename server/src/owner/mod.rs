@@ -41,7 +41,8 @@ pub struct Shared {
     pub trust: Trust,
     /// Who waits for runs to end.
     pub waiters: Waiters,
-    /// How many owners may read at a time: ten thousand that begin together wait here, in order, and not for a connection.
+    /// How many owners may ask the database at a time, beside their commits: ten thousand that begin or repair themselves
+    /// together wait here, in order, and leave connections to the lease and the committer.
     pub reads: Arc<Semaphore>,
 }
 

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastjob_core::clock::{Clock, SystemClock};
+use fastjob_core::id::Chance;
 use tracing::Instrument;
 
 pub use backend::{
@@ -67,7 +68,7 @@ impl Default for StoreOptions {
 enum Backend {
     Sqlite(SqliteStore),
     MySql(MySqlStore),
-    Postgres(Box<PostgresStore>),
+    Postgres(PostgresStore),
 }
 
 /// What a deadline that ran out says of the sentence.
@@ -94,10 +95,10 @@ impl Store {
     /// database, [`ErrorKind::Unavailable`].
     pub async fn open(url: &str, options: StoreOptions) -> Result<Self, StoreError> {
         let (scheme, rest) = url.split_once(':').unwrap_or_default();
-        let backend = match scheme {
+        let backend = match scheme.to_ascii_lowercase().as_str() {
             "sqlite" => Backend::Sqlite(SqliteStore::open(file(rest), options).await?),
             "mysql" | "mariadb" => Backend::MySql(MySqlStore::open(url, options).await?),
-            "postgres" | "postgresql" => Backend::Postgres(Box::new(PostgresStore::open(url, options).await?)),
+            "postgres" | "postgresql" => Backend::Postgres(PostgresStore::open(url, options).await?),
             _ => return Err(StoreError::new(ErrorKind::Unavailable, UNKNOWN_SCHEME)),
         };
         Ok(Self { backend: Arc::new(backend) })
@@ -144,12 +145,13 @@ impl Store {
     {
         let tries = async {
             let mut wait = FIRST_WAIT;
+            let mut chance = Chance::from_seed(rand::random());
             for _ in 1..MAX_TRIES {
                 match once().await {
                     Err(error) if error.is_worth_another_try() => {
                         tracing::debug!(%error, "trying again");
                         // Two that were in each other's way must not meet again.
-                        tokio::time::sleep(wait.mul_f64(rand::random_range(0.5..1.5))).await;
+                        tokio::time::sleep(wait.mul_f64(0.5 + chance.next_fraction())).await;
                         wait *= 2;
                     }
                     answer => return answer,

@@ -51,6 +51,7 @@ impl Node {
             store: bench.store.clone(),
             doors: doors.clone(),
             directory: directory.clone(),
+            trust: bench.trust.clone(),
             waiters: Waiters::default(),
             auth,
             clock: clock.clone(),

@@ -28,7 +28,7 @@ fn server(
     settings: &[(&'static str, &'static str)],
 ) -> (Server, PathBuf) {
     let own = place.join(format!("server-{number}"));
-    std::fs::create_dir(&own).unwrap();
+    std::fs::create_dir(&own).expect("it is new");
     let token = own.join("admin.token");
     let mut server = Server::new(&own, ["serve".as_ref(), "--admin-token-file".as_ref(), token.as_os_str()]);
     // For the life of the test's process, as the harness wants it.

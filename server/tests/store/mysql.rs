@@ -124,7 +124,7 @@ async fn a_migration_that_was_cut_off_is_run_once_more(server: &MariaDb) {
         &url,
         "DROP TABLE fastjob_inbox; DROP TABLE fastjob_change; UPDATE fastjob_schema SET applied_at = NULL",
     );
-    open_at(&url).await.unwrap().close().await;
+    open_at(&url.replace("mysql:", "MariaDB:")).await.unwrap().close().await;
     assert_eq!(
         sql(server, &url, "SELECT COUNT(*) FROM fastjob_inbox; SELECT COUNT(*) FROM fastjob_change"),
         "0\n2\n"
@@ -228,7 +228,7 @@ async fn a_turn_of_more_bytes_than_a_packet_holds_is_committed(server: &MariaDb)
     const RUNS: i64 = 300;
     let on = Bundle::at_url(server.fresh_database().unwrap()).await;
     let job = on.job("a");
-    let params = Payload::text(&"x".repeat(Payload::MAX_BYTES));
+    let params = Payload::text("x".repeat(Payload::MAX_BYTES));
     let runs: Vec<Run> =
         (0..RUNS).map(|at| Run { params: params.clone(), ..on.run(&job, START.plus(at)) }).collect();
     on.commit(Rows { jobs_created: vec![job], runs_created: runs.clone(), ..Rows::default() }).await;

@@ -357,7 +357,11 @@ pub(crate) async fn work(on: &Bundle) {
         };
         on.commit(Rows {
             runs_changed: runs[4..6].iter().map(changed).collect(),
-            runs_ended: runs[6..].iter().map(|run| ended(run, Ended::Cancelled)).collect(),
+            runs_ended: runs[6..9]
+                .iter()
+                .map(|run| ended(run, Ended::Cancelled))
+                .chain(runs[9..].iter().map(|run| ended(run, Ended::Succeeded)))
+                .collect(),
             attempts: runs[4..6].iter().map(|run| on.attempt(run, 1)).collect(),
             ..Rows::default()
         })

@@ -54,6 +54,7 @@ enum Plant {
 }
 
 type Then = Box<dyn FnOnce(&mut Sim)>;
+type Answered = Box<dyn FnOnce(&mut Sim, Option<Answer>)>;
 
 struct Due {
     at: Ms,
@@ -108,7 +109,7 @@ struct Sim {
     streams: BTreeMap<StreamId, Stream>,
     next_name: u64,
     /// Questions to the database without an answer.
-    asking: BTreeMap<u64, (usize, Box<dyn FnOnce(&mut Sim, Option<Answer>)>)>,
+    asking: BTreeMap<u64, (usize, Answered)>,
     weather: Weather,
     laws: Laws,
     plant: Option<Plant>,

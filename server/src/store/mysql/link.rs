@@ -200,7 +200,10 @@ impl Link {
     ) -> Result<u64, StoreError> {
         match query.execute(&mut self.connection).await {
             Ok(done) => Ok(done.rows_affected()),
-            Err(error @ sqlx::Error::Database(_)) => Err(self.judge(fault, what, error)),
+            // Refused by a server that goes on: nothing was written.
+            Err(error @ sqlx::Error::Database(_)) if !ends_all_connections(&error) => {
+                Err(self.judge(fault, what, error))
+            }
             Err(error) => Err(self.judge(commit_fault, what, error)),
         }
     }

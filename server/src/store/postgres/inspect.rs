@@ -20,7 +20,7 @@ impl PostgresStore {
         let mut one = self.one(what).await?;
         let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut *one).await;
         let rows = rows.map_err(|error| fault(what, error))?;
-        one.done();
+        one.done().await?;
         Ok(rows)
     }
 }
@@ -50,7 +50,7 @@ impl Inspect for PostgresStore {
             .fetch_one(&mut *one)
             .await
             .map_err(|error| fault(WHAT, error))?;
-        one.done();
+        one.done().await?;
         Ok(Some(Millis::new(now)))
     }
 
@@ -71,7 +71,7 @@ impl Inspect for PostgresStore {
         .fetch_all(&mut *one)
         .await
         .map_err(|error| fault(WHAT, error))?;
-        one.done();
+        one.done().await?;
         let powers = if superuser { vec!["SUPERUSER".to_owned()] } else { Vec::new() };
         Ok(Rights { user, missing, powers })
     }
@@ -79,7 +79,7 @@ impl Inspect for PostgresStore {
     async fn inspect_schema(&self) -> Result<Schema, StoreError> {
         let mut one = self.one("read the version of the schema").await?;
         let found = migrate::version(&mut one).await?;
-        one.done();
+        one.done().await?;
         Ok(Schema { found, known: migrate::NEWEST })
     }
 
@@ -104,7 +104,7 @@ impl Inspect for PostgresStore {
             .fetch_all(&mut *one)
             .await
             .map_err(|error| fault(WHAT, error))?;
-        one.done();
+        one.done().await?;
         rows.iter().map(keyed_run).collect()
     }
 }

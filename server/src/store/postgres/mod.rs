@@ -16,6 +16,7 @@ mod ownership;
 mod queries;
 mod row;
 mod shards;
+mod statements;
 
 use std::ops::{Deref, DerefMut};
 
@@ -50,7 +51,7 @@ impl PostgresStore {
 
     /// Connects to look: nothing is checked or migrated, and sessions may not write.
     pub(super) async fn inspect(url: &str, options: StoreOptions) -> Result<Self, StoreError> {
-        let connect = connect::options_to_look(url)?;
+        let connect = Box::new(connect::options_to_look(url)?);
         connect::try_out(&connect).await?;
         let max_connections = options.max_connections.max(2);
         let pool = Mutex::new(connect::pool(&connect, max_connections));
