@@ -121,6 +121,13 @@ created=$(admin app create demo --shards $servers -o json)
 FASTJOB_APP=demo
 FASTJOB_TOKEN=$(sed -E 's/.*"token":"([^"]*)".*/\1/' <<<"$created")
 export FASTJOB_APP FASTJOB_TOKEN
+# A server learns of a token that another one has made with its next renewal.
+for server in ${FASTJOB_SERVERS//,/ }; do
+  for _ in $(seq 100); do
+    fastjob app locate --server "$server" >/dev/null 2>&1 && break
+    sleep 0.1
+  done
+done
 for n in $(seq $workers); do
   target/debug/examples/greet >"$place/worker-$n.log" 2>&1 &
   pids+=($!)
@@ -148,7 +155,9 @@ owners() {
     now=$(sed -E 's/"renewed_[a-z_]+":("[^"]*"|[0-9]+),?//g' <<<"$now")
     [ "$now" != "$seen" ] || continue
     seen=$now
-    { say "servers, and who owns the shards of demo, at $(date +%T)"; admin server list -o table; fastjob app locate -o table; } 2>/dev/null || true
+    now=$(admin server list -o table; fastjob app locate -o table) 2>/dev/null || continue
+    say "servers, and who owns the shards of demo, at $(date +%T)"
+    printf '%s\n' "$now"
   done
 }
 

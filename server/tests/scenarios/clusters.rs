@@ -39,7 +39,7 @@ fn server(
 
 #[test]
 fn servers_that_start_together_on_an_empty_database_share_one_schema_and_one_token() {
-    let postgres = Postgres::start_with(Durability::Memory).unwrap();
+    let postgres = Postgres::start().unwrap();
     let (place, url) = (tempfile::tempdir().unwrap(), postgres.fresh_database().unwrap());
     let mut servers: Vec<(Server, PathBuf)> =
         (0..3).map(|number| server(place.path(), number, &url, &[])).collect();

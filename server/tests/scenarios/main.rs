@@ -20,7 +20,6 @@ mod gate;
 mod harness;
 mod payloads;
 #[path = "../harness/postgres.rs"]
-#[expect(dead_code, reason = "other tests kill it and start it again")]
 mod postgres;
 mod queues;
 mod restarts;
