@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::{Outbox, StreamId};
+use crate::mutant::mutant;
 use crate::protocol::v1;
 use crate::worker::attempt::{AttemptKey, CancelReason, duration};
 use crate::worker::queue::Event;
@@ -96,6 +97,12 @@ impl Outbox {
     /// A stream has ended; so has its credit.
     pub(in crate::worker) fn close(&mut self, stream: StreamId, now: Duration) {
         self.streams.remove(&stream);
+        if mutant("outbox_dropped") {
+            let finished = self.held.iter().filter(|(_, held)| held.outcome.is_some());
+            for key in finished.map(|(key, _)| *key).collect::<Vec<_>>() {
+                self.disown(&key, CancelReason::Lost, now, &mut Vec::new());
+            }
+        }
         for shard in self.shards.values_mut().filter(|shard| shard.stream == Some(stream)) {
             shard.detach(now);
         }
@@ -267,8 +274,9 @@ impl Outbox {
             }
         }
         if !lost.is_empty() {
-            let keys: Vec<_> = self.held.keys().filter(|key| lost.contains(&key.shard)).copied().collect();
-            for key in keys {
+            // What has ended keeps its outcome: an owner that was away itself has not given it up.
+            let running = self.held.iter().filter(|(key, held)| lost.contains(&key.shard) && !held.returned);
+            for key in running.map(|(key, _)| *key).collect::<Vec<_>>() {
                 self.disown(&key, CancelReason::Lost, now, events);
             }
         }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use fastjob_core::id::ShardKey;
+use fastjob_core::mutant::mutant;
 use sqlx::postgres::PgConnection;
 
 use super::PostgresStore;
@@ -36,7 +37,8 @@ impl PostgresStore {
 }
 
 async fn fences(write: &mut PgConnection, turns: &[Turn<'_>]) -> Result<Vec<TurnEnd>, StoreError> {
-    let rows = FENCES.read(write, turns, values::fence).await?;
+    let fences = if mutant("fence_as_predicate") { FENCES_UNLOCKED } else { FENCES };
+    let rows = fences.read(write, turns, values::fence).await?;
     let held: HashSet<ShardKey> = rows
         .iter()
         .map(|row| Reader::new(row, "fastjob_app_owner", "app_id").shard())
@@ -87,6 +89,15 @@ const FENCES: Bulk = Bulk {
           WHERE owner.server_id = v.server_id AND owner.epoch = v.epoch
           ORDER BY owner.app_id, owner.shard
           FOR SHARE OF owner",
+};
+
+/// [`FENCES`] as a mere predicate: a planted bug.
+const FENCES_UNLOCKED: Bulk = Bulk {
+    what: "fences",
+    sql: "SELECT owner.app_id, owner.shard
+          FROM unnest($1::bigint[], $2::bigint[], $3::uuid[], $4::bigint[]) AS v (app_id, shard, server_id, epoch)
+          JOIN fastjob_app_owner owner ON owner.app_id = v.app_id AND owner.shard = v.shard
+          WHERE owner.server_id = v.server_id AND owner.epoch = v.epoch",
 };
 
 const RUNS_REMOVED: Bulk = Bulk {

@@ -141,15 +141,10 @@ pub(super) fn restart(stage: &mut Stage) -> Result<(), String> {
     Ok(())
 }
 
-/// A server that others declared dead ends by itself: whoever supervises it starts it again.
+/// Gives a server that was away the time to see whether it was declared dead, and starts it again if so.
 pub(super) fn revive(stage: &mut Stage) -> Result<(), String> {
-    thread::sleep(Duration::from_millis(500));
-    for node in &mut stage.nodes {
-        if node.has_ended() {
-            node.start()?;
-        }
-    }
-    Ok(())
+    thread::sleep(Duration::from_millis(1_500));
+    stage.revive()
 }
 
 /// Whom a fault of the owner meets.
