@@ -14,10 +14,10 @@ RUNS ?= 0
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: help run test build install bench chaos fmt lint clean
+.PHONY: help run test build install bench chaos chaos-full chaos-mutants fmt lint clean
 
 help: ## Shows this.
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 run: ## Starts a server, a sample worker (LANG=java|c|rust) and shows runs as they happen; RUNS=n ends after n.
 	@scripts/run.sh "$(SAMPLE)" "$(RUNS)"
@@ -34,8 +34,14 @@ install: ## Copies dist/ to PREFIX (default /usr/local): binary, library, header
 bench: ## Measures beside a floor; SCENARIO=name, default all. See bench/README.md.
 	@bench/run.sh $(SCENARIO)
 
-chaos: ## Kills servers and workers at named and random points and checks the ledger; SEED=n, ROUNDS=n.
+chaos: ## Harms servers, workers and databases by a plan and judges the history; PLAN=name|all, DATABASE=name, SEED=n, ROUNDS=n.
 	@scripts/chaos.sh
+
+chaos-full: ## Every plan on every database with three seeds; goes on where it stopped; writes docs/chaos-matrix.md.
+	@scripts/chaos.sh full
+
+chaos-mutants: ## Plants bugs, each of which must be caught by the invariant that it breaks.
+	@scripts/chaos.sh mutants
 
 fmt: ## Formats.
 	cargo fmt

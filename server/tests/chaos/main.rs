@@ -48,6 +48,10 @@ fn main() -> ExitCode {
     {
         return checker::program(Path::new(path));
     }
+    if arguments.first().is_some_and(|word| word == "list") {
+        chosen().iter().for_each(|(database, plan)| println!("{} {database}", plan.name));
+        return ExitCode::SUCCESS;
+    }
     let seed = number("SEED").unwrap_or_else(|| u64::from(std::process::id()));
     if let Ok(wanted) = std::env::var("MUTANTS") {
         return find_mutants(&wanted, seed);
@@ -122,7 +126,11 @@ fn chosen() -> Vec<(String, &'static Plan)> {
         "all" => true,
         name => plan.name == name,
     };
-    let fits = |plan: &Plan, database: &str| !(plan.cluster && database == "sqlite");
+    // The quick set plays what one server shows on SQLite alone.
+    let fits = |plan: &Plan, database: &str| match database {
+        "sqlite" => !plan.cluster,
+        _ => plan.cluster || !plan.alone || !wanted.is_empty(),
+    };
     let plans = PLANS.iter().filter(takes);
     plans
         .flat_map(|plan| {
