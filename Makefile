@@ -15,10 +15,10 @@ SECONDS ?= 0
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: help run cluster test build install bench takeover chaos fmt lint clean
+.PHONY: help run cluster test build install bench takeover chaos chaos-full chaos-mutants fmt lint clean
 
 help: ## Shows this.
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 run: ## Starts a server, a sample worker (LANG=java|c|rust) and shows runs as they happen; RUNS=n ends after n.
 	@scripts/run.sh "$(SAMPLE)" "$(RUNS)"
@@ -41,8 +41,14 @@ bench: ## Measures beside a floor; SCENARIO=name, default all. See bench/README.
 takeover: ## Measures how long apps are without an owner after kill -9 and after SIGTERM: three servers on PostgreSQL.
 	@cargo test -p fastjob-server --test takeover -- times --ignored --nocapture --test-threads=1
 
-chaos: ## Kills servers and workers at named and random points and checks the ledger; SEED=n, ROUNDS=n.
+chaos: ## Harms servers, workers and databases by a plan and judges the history; PLAN=name|all, DATABASE=name, SEED=n, ROUNDS=n.
 	@scripts/chaos.sh
+
+chaos-full: ## Every plan on every database with three seeds; goes on where it stopped; writes docs/chaos-matrix.md.
+	@scripts/chaos.sh full
+
+chaos-mutants: ## Plants bugs, each of which must be caught by the invariant that it breaks.
+	@scripts/chaos.sh mutants
 
 fmt: ## Formats.
 	cargo fmt

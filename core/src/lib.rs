@@ -8,6 +8,7 @@ pub mod clock;
 pub mod cluster;
 pub mod domain;
 pub mod id;
+pub mod mutant;
 pub mod routing;
 pub mod schedule;
 pub mod shard;

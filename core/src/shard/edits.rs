@@ -13,6 +13,7 @@ use crate::domain::{
     State, Trigger,
 };
 use crate::id::{Id, JobId, RunId};
+use crate::mutant::mutant;
 use crate::schedule::Schedule;
 
 /// What a job becomes.
@@ -254,6 +255,7 @@ fn fate(open: &Open, job: &Job) -> Fate {
         (true, _) | (_, false) if ahead && of_tick => Fate::Removed,
         (true, _) => Fate::Skipped(SkipReason::Deleted),
         (false, false) => Fate::Skipped(SkipReason::Disabled),
+        (false, true) if ahead && mutant("edit_keeps_runs") => Fate::Stays,
         (false, true) if ahead => Fate::Removed,
         (false, true) => Fate::Follows,
     }

@@ -6,6 +6,7 @@ use super::{AT_ONCE, DuePage, JobPage, Shard};
 use crate::clock::Millis;
 use crate::domain::{GapReason, Run, SkipReason, State};
 use crate::id::{JobId, RunId};
+use crate::mutant::mutant;
 use crate::schedule::{Missed, Outage};
 
 /// Jobs of a page, and runs of a page.
@@ -195,8 +196,11 @@ impl Shard {
     fn missed_runs(&self, id: JobId, outage: Outage) -> Vec<(Millis, RunId)> {
         let missed = |run: &RunId| {
             let open = self.memory.run(*run)?;
-            let tick = open.run.tick.filter(|tick| outage.from < *tick && *tick <= outage.until)?;
-            let untouched = open.run.state == State::Scheduled && open.run.attempt == 0 && !open.waiting;
+            let waiting_too = mutant("catch_up_of_waiting");
+            let from = if waiting_too { Millis::new(0) } else { outage.from };
+            let tick = open.run.tick.filter(|tick| from < *tick && *tick <= outage.until)?;
+            let untouched =
+                open.run.state == State::Scheduled && open.run.attempt == 0 && (!open.waiting || waiting_too);
             untouched.then_some((tick, *run))
         };
         let mut runs: Vec<_> = self.memory.runs_of(id).iter().filter_map(missed).collect();

@@ -12,6 +12,7 @@ use crate::domain::{
     RefusalKind, Run, SkipReason, State,
 };
 use crate::id::{AttemptKey, RunId};
+use crate::mutant::mutant;
 
 /// The longest wait that a handler may ask for.
 const MAX_RETRY_AFTER_MS: i64 = 30 * 86_400_000;
@@ -41,7 +42,7 @@ impl Shard {
         let key = outcome.key;
         let verdict = match self.any_run(key.run, turn) {
             None => Verdict::Unknown,
-            Some(run) if run.attempt_key() != Some(key) => Verdict::Late,
+            Some(run) if run.attempt_key() != Some(key) && !mutant("outcome_without_token") => Verdict::Late,
             Some(run) => match run.state {
                 State::Ended(ended) if says(&outcome.kind, ended) => Verdict::Duplicate,
                 State::Ended(_) | State::Scheduled => Verdict::Late,
@@ -149,6 +150,9 @@ impl Shard {
         };
         if let FireKey::Chain(n) = chain {
             self.follow_chain(job, n, pause_ms, turn);
+            if mutant("chain_continued_twice") {
+                self.follow_chain(job, n + 1, pause_ms + 1, turn);
+            }
         }
     }
 

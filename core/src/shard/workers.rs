@@ -11,6 +11,7 @@ use super::{CancelReason, Frame, Shard, StreamId, WorkerState};
 use crate::clock::Millis;
 use crate::domain::{Hello, State};
 use crate::id::{AttemptKey, Epoch, RunId, SessionId};
+use crate::mutant::mutant;
 
 /// What a Hello tells of an attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,6 +53,7 @@ impl Shard {
         for (id, knowledge) in held {
             match knowledge {
                 Knowledge::Has | Knowledge::Doubtful => self.adopt(id, turn),
+                Knowledge::Lacks if mutant("hello_not_reconciled") => {}
                 Knowledge::Lacks => self.attempt_over(id, Event::Undelivered, Report::default(), turn),
             }
         }
@@ -139,6 +141,7 @@ impl Shard {
         let default_ms = self.settings.worker_lost_after_ms;
         self.memory.change(id, |open| {
             let lost_after_ms = open.run.limits.worker_lost_after_ms.unwrap_or(default_ms);
+            let lost_after_ms = if mutant("lost_at_once") { 0 } else { lost_after_ms };
             open.lost_at = Some(since.plus(lost_after_ms));
         });
     }

@@ -64,7 +64,7 @@ impl Owner {
     }
 
     /// A stream that does not keep up is closed: its worker says hello again, and nothing is lost.
-    fn send(&mut self, frames: Vec<(StreamId, Frame)>, now: Millis) {
+    pub(super) fn send(&mut self, frames: Vec<(StreamId, Frame)>, now: Millis) {
         let mut by_stream: HashMap<StreamId, Vec<Frame>> = HashMap::new();
         for (stream, frame) in frames {
             by_stream.entry(stream).or_default().push(frame);

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use fastjob_core::clock::{Clock, Millis};
 use fastjob_core::domain::{Refusal, RefusalKind};
 use fastjob_core::id::Epoch;
+use fastjob_core::mutant::mutant;
 use fastjob_core::shard::{Frame, Message, Reply, Rows, Settings, Shard, StreamId, Ticket};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -154,7 +155,15 @@ impl Owner {
         };
         let mut plan = self.shard.decide(batch.clone(), facts, now);
         let rows = Arc::new(std::mem::take(&mut plan.rows));
+        if mutant("send_before_commit") {
+            self.send(std::mem::take(&mut plan.frames), now);
+        }
         match self.commit(&rows, now).await {
+            Err(Refused::Unknown) if mutant("unknown_commit_failed") => Turn::Done,
+            Err(Refused::Unknown) if mutant("unknown_commit_done") => {
+                self.act(plan, &rows, now);
+                Turn::Done
+            }
             Ok(()) if self.shared.trust.holds() => {
                 self.act(plan, &rows, now);
                 metrics::turn(self.shared.time.elapsed() - started);
@@ -180,7 +189,12 @@ impl Owner {
             return Ok(());
         }
         let (shard, epoch) = (self.settings.shard, self.settings.epoch);
-        self.shared.committer.commit(Commit { shard, epoch, rows: Arc::clone(rows), at: now }).await?;
+        let mut rows = Arc::clone(rows);
+        if let Some(first) = torn(&mut rows) {
+            self.shared.committer.commit(Commit { shard, epoch, rows: first, at: now }).await?;
+            failpoint("after_write_ahead_commit");
+        }
+        self.shared.committer.commit(Commit { shard, epoch, rows: Arc::clone(&rows), at: now }).await?;
         if rows.outage_over {
             self.outage = None;
         }
@@ -247,6 +261,17 @@ impl Owner {
             let _ = caller.send(reply);
         }
     }
+}
+
+/// Rows that a planted bug commits in a transaction of their own, ahead of the others.
+fn torn(rows: &mut Arc<Rows>) -> Option<Arc<Rows>> {
+    let mut first = Rows::default();
+    if mutant("next_at_apart") && !rows.runs_created.is_empty() {
+        first.cursors = std::mem::take(&mut Arc::make_mut(rows).cursors);
+    } else if mutant("inbox_apart") {
+        first.inbox_done = std::mem::take(&mut Arc::make_mut(rows).inbox_done);
+    }
+    (!first.is_empty()).then(|| Arc::new(first))
 }
 
 fn ticket_of(message: &Message) -> Option<Ticket> {

@@ -15,6 +15,7 @@ mod ledger;
 mod load;
 #[path = "../harness/mariadb.rs"]
 mod mariadb;
+mod mutants;
 mod nodes;
 mod observer;
 mod plans;
@@ -29,10 +30,10 @@ mod supervised;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use checker::Figures;
 use database::Database;
+use mutants::{MUTANTS, Mutant};
 use plans::{PLANS, Plan};
-use stage::{Setting, Stage};
+use stage::{Judged, Setting, Stage};
 
 /// Servers of a plan on a database that is reached by network.
 const SERVERS: usize = 3;
@@ -47,11 +48,21 @@ fn main() -> ExitCode {
     {
         return checker::program(Path::new(path));
     }
+    if arguments.first().is_some_and(|word| word == "list") {
+        chosen().iter().for_each(|(database, plan)| println!("{} {database}", plan.name));
+        return ExitCode::SUCCESS;
+    }
     let seed = number("SEED").unwrap_or_else(|| u64::from(std::process::id()));
+    if let Ok(wanted) = std::env::var("MUTANTS") {
+        return find_mutants(&wanted, seed);
+    }
     let (mut passed, mut failed) = (0, 0);
     for (database, plan) in chosen() {
         let name = format!("{}/{database}", plan.name);
-        match run(plan, &database, seed) {
+        let ended = run(plan, &database, seed, None).and_then(|Judged { violations, figures }| {
+            if violations.is_empty() { Ok(figures) } else { Err(checker::told(&violations)) }
+        });
+        match ended {
             Ok(figures) => {
                 passed += 1;
                 println!("chaos: {name} seed {seed}: holds: {figures}");
@@ -67,6 +78,45 @@ fn main() -> ExitCode {
     if failed == 0 && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// Plays each planted bug's plan until its invariant catches it. The server must have been built with them.
+fn find_mutants(wanted: &str, seed: u64) -> ExitCode {
+    let (mut found, mut missed) = (0, 0);
+    for mutant in MUTANTS.iter().filter(|mutant| wanted == "all" || mutant.name == wanted) {
+        let caught = (seed..seed + mutants::SEEDS).find_map(|seed| catch(mutant, seed).map(|by| (seed, by)));
+        let Mutant { name, plan, database, .. } = mutant;
+        match caught {
+            Some((seed, by)) => {
+                found += 1;
+                println!("mutant | {name} | {plan}/{database} | {seed} | {by}");
+            }
+            None => {
+                missed += 1;
+                println!("mutant | {name} | {plan}/{database} | {seed}.. | NOT CAUGHT");
+            }
+        }
+    }
+    println!("chaos mutants: {found} passed, {missed} failed");
+    if missed == 0 && found > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The invariants by which a planted bug was caught, if its own is among them.
+fn catch(mutant: &Mutant, seed: u64) -> Option<String> {
+    let plan = PLANS.iter().find(|plan| plan.name == mutant.plan)?;
+    match run(plan, mutant.database, seed, Some(mutant.name)) {
+        Ok(judged) => {
+            let broken: std::collections::BTreeSet<&str> =
+                judged.violations.iter().map(|violation| violation.invariant).collect();
+            println!("  {} broke {broken:?}", mutant.name);
+            let caught = mutant.breaks.iter().any(|own| broken.contains(own));
+            caught.then(|| broken.into_iter().collect::<Vec<_>>().join(", "))
+        }
+        Err(why) => {
+            println!("  {}: {why}", mutant.name);
+            None
+        }
+    }
+}
+
 /// By PLAN and DATABASE; without PLAN the quick set.
 fn chosen() -> Vec<(String, &'static Plan)> {
     let wanted = std::env::var("PLAN").unwrap_or_default();
@@ -76,7 +126,11 @@ fn chosen() -> Vec<(String, &'static Plan)> {
         "all" => true,
         name => plan.name == name,
     };
-    let fits = |plan: &Plan, database: &str| !(plan.cluster && database == "sqlite");
+    // The quick set plays what one server shows on SQLite alone.
+    let fits = |plan: &Plan, database: &str| match database {
+        "sqlite" => !plan.cluster,
+        _ => plan.cluster || !plan.alone || !wanted.is_empty(),
+    };
     let plans = PLANS.iter().filter(takes);
     plans
         .flat_map(|plan| {
@@ -90,22 +144,28 @@ fn number(name: &str) -> Option<u64> {
 }
 
 /// One plan from a fresh start to the verdict. What it leaves behind is kept only if it fails.
-fn run(plan: &'static Plan, database: &str, seed: u64) -> Result<Figures, String> {
+fn run(plan: &'static Plan, database: &str, seed: u64, mutant: Option<&str>) -> Result<Judged, String> {
     println!("chaos: {}/{database} seed {seed}: {}", plan.name, plan.about);
     let place = tempfile::Builder::new()
         .prefix("fastjob-chaos-")
         .tempdir()
         .map_err(|error| format!("failed to make a directory: {error}"))?;
-    let ended = play(plan, database, seed, place.path());
-    let kept = std::env::var_os("CHAOS_KEEP").is_some();
-    if ended.is_err() || kept {
+    let ended = play(plan, database, seed, mutant, place.path());
+    let failed = ended.as_ref().map_or(true, |judged| !judged.violations.is_empty());
+    if (failed && mutant.is_none()) || std::env::var_os("CHAOS_KEEP").is_some() {
         let kept: PathBuf = place.keep();
         println!("  history and logs: {}", kept.display());
     }
     ended
 }
 
-fn play(plan: &'static Plan, database: &str, seed: u64, place: &Path) -> Result<Figures, String> {
+fn play(
+    plan: &'static Plan,
+    database: &str,
+    seed: u64,
+    mutant: Option<&str>,
+    place: &Path,
+) -> Result<Judged, String> {
     let database = Database::open(database, place)?;
     let setting = Setting {
         plan: plan.name,
@@ -113,10 +173,14 @@ fn play(plan: &'static Plan, database: &str, seed: u64, place: &Path) -> Result<
         servers: if database.address().is_some() { SERVERS } else { 1 },
         workers: plan.workers,
         takeover_limit_ms: None,
-        mutant: std::env::var("FASTJOB_MUTANT").ok(),
+        mutant: mutant.map(str::to_owned),
         rounds: number("ROUNDS").unwrap_or(1),
     };
     let mut stage = Stage::open(setting, place, database)?;
-    (plan.run)(&mut stage)?;
+    let played = (plan.run)(&mut stage);
+    // With a planted bug the plan may not come to its end; what it did so far is judged.
+    if mutant.is_none() {
+        played?;
+    }
     stage.close(&place.join("history.jsonl"))
 }

@@ -120,21 +120,20 @@ impl Node {
         self.signal(Signal::CONT);
     }
 
-    /// It must not have ended by itself, but by what a lost lease asks for.
-    pub(crate) fn must_live(&mut self) -> Result<(), String> {
-        if !self.alive || self.server.ended(Duration::ZERO)?.is_none() {
-            return Ok(());
-        }
-        self.ended();
-        Err(format!("{} ended by itself; see {}", self.name, self.server.log().display()))
-    }
-
-    /// Whether it has ended by itself.
+    /// Whether it has just ended by itself.
     pub(crate) fn has_ended(&mut self) -> bool {
-        if self.alive && matches!(self.server.ended(Duration::ZERO), Ok(Some(_))) {
+        let ended = self.alive && matches!(self.server.ended(Duration::ZERO), Ok(Some(_)));
+        if ended {
             self.ended();
         }
-        !self.alive
+        ended
+    }
+
+    /// Whether the last thing it said is that others declared it dead.
+    pub(crate) fn was_declared_dead(&self) -> bool {
+        let log = std::fs::read_to_string(self.server.log()).unwrap_or_default();
+        let last = log.rfind("fastjob_server::app: ready").unwrap_or(0);
+        log[last..].contains("declared dead")
     }
 
     fn ended(&mut self) {

@@ -10,7 +10,7 @@ use fastjob_core::protocol::v1::RunState;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use super::checker::{self, Figures};
+use super::checker::{self, Figures, Violation};
 use super::clock::{Chance, now_ms};
 use super::database::{Access, Database};
 use super::harness::fastjob;
@@ -68,6 +68,12 @@ impl Harm {
     pub(crate) const TAKEOVER: Self = Self { outage: true, takeover: true, offset_ms: 0 };
 }
 
+/// What the checker says of a plan.
+pub(crate) struct Judged {
+    pub(crate) violations: Vec<Violation>,
+    pub(crate) figures: Figures,
+}
+
 pub(crate) struct Stage {
     pub(crate) setting: Setting,
     pub(crate) chance: Chance,
@@ -81,6 +87,7 @@ pub(crate) struct Stage {
     runtime: Runtime,
     /// Failpoints that were hit while attempts were in flight.
     pub(crate) hits: Vec<&'static str>,
+    revived: usize,
 }
 
 impl Stage {
@@ -135,6 +142,7 @@ impl Stage {
             record,
             runtime,
             hits: Vec::new(),
+            revived: 0,
         };
         stage.wait_until("handlers are entered", |stage| stage.observer.starts() >= WARM)?;
         Ok(stage)
@@ -161,7 +169,25 @@ impl Stage {
     pub(crate) fn work_for(&mut self, least_ms: u64, most_ms: u64) -> Result<(), String> {
         let drawn = least_ms + self.chance.below((most_ms - least_ms).max(1));
         thread::sleep(Duration::from_millis(drawn));
-        self.nodes.iter_mut().try_for_each(Node::must_live)
+        self.revive()
+    }
+
+    /// A server that others declared dead ends by itself: whoever supervises it starts it again. No other may.
+    pub(crate) fn revive(&mut self) -> Result<(), String> {
+        for node in &mut self.nodes {
+            if node.has_ended() {
+                if !node.was_declared_dead() {
+                    return Err(format!(
+                        "{} ended by itself; see {}",
+                        node.name,
+                        node.server.log().display()
+                    ));
+                }
+                self.revived += 1;
+                node.start()?;
+            }
+        }
+        Ok(())
     }
 
     /// Waits until attempts are in their handlers.
@@ -213,8 +239,8 @@ impl Stage {
         Ok(run.state.is_ended())
     }
 
-    /// Heals everything, waits until nothing is open, and judges. Answers the history's file too if it fails.
-    pub(crate) fn close(mut self, history: &Path) -> Result<Figures, String> {
+    /// Heals everything, waits until nothing is open, writes the history, and has it judged.
+    pub(crate) fn close(mut self, history: &Path) -> Result<Judged, String> {
         self.heal()?;
         let load = self.load.take().ok_or("the load has ended")?;
         let (jobs, quiet_ms) = self.runtime.block_on(load.end())?;
@@ -234,7 +260,10 @@ impl Stage {
         let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
         std::fs::write(history, &text).map_err(|error| format!("failed to write the history: {error}"))?;
         let (violations, figures) = checker::check(&text)?;
-        if violations.is_empty() { still_open.map(|()| figures) } else { Err(checker::told(&violations)) }
+        if violations.is_empty() {
+            still_open?;
+        }
+        Ok(Judged { violations, figures })
     }
 
     /// Every process alive, every link whole.
@@ -245,11 +274,12 @@ impl Stage {
             node.go_on();
         }
         self.database.set_access(Access::ReadWrite)?;
-        for node in self.nodes.iter_mut() {
-            if node.has_ended() {
+        for node in &mut self.nodes {
+            if !node.alive {
                 node.start()?;
             }
         }
+        self.revive()?;
         for which in 0..self.workers.count() {
             self.workers.signal(which, rustix::process::Signal::CONT);
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::{Outbox, StreamId};
+use crate::mutant::mutant;
 use crate::protocol::v1;
 use crate::worker::attempt::{Attempt, AttemptKey, CancelReason, duration};
 use crate::worker::queue::Event;
@@ -97,6 +98,12 @@ impl Outbox {
     /// A stream has ended; so has its credit.
     pub(in crate::worker) fn close(&mut self, stream: StreamId, now: Duration) {
         self.streams.remove(&stream);
+        if mutant("outbox_dropped") {
+            let finished = self.held.iter().filter(|(_, held)| held.outcome.is_some());
+            for key in finished.map(|(key, _)| *key).collect::<Vec<_>>() {
+                self.disown(&key, CancelReason::Lost, now, &mut Vec::new());
+            }
+        }
         for shard in self.shards.values_mut().filter(|shard| shard.stream == Some(stream)) {
             shard.detach(now);
         }

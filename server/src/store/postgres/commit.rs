@@ -3,13 +3,14 @@
 use std::collections::HashSet;
 
 use fastjob_core::id::ShardKey;
+use fastjob_core::mutant::mutant;
 use sqlx::postgres::PgConnection;
 
 use super::PostgresStore;
 use super::statements::{
-    ATTEMPTS, CURSORS, FENCES, GAPS, INBOX_DONE, INBOX_FAILED, JOBS_CREATED, JOBS_REVISED, OUTAGES_OVER,
-    REVISIONS, RUNS_CHANGED, RUNS_COPIED, RUNS_CREATED, RUNS_ENDED, RUNS_REMOVED, RUNS_SENT, RUNS_STARTED,
-    RUNS_SUCCEEDED, RUNS_WAITING,
+    ATTEMPTS, CURSORS, FENCES, FENCES_UNLOCKED, GAPS, INBOX_DONE, INBOX_FAILED, JOBS_CREATED, JOBS_REVISED,
+    OUTAGES_OVER, REVISIONS, RUNS_CHANGED, RUNS_COPIED, RUNS_CREATED, RUNS_ENDED, RUNS_REMOVED, RUNS_SENT,
+    RUNS_STARTED, RUNS_SUCCEEDED, RUNS_WAITING,
 };
 use crate::failpoint::failpoint;
 use crate::store::backend::{Turn, TurnEnd};
@@ -40,7 +41,8 @@ impl PostgresStore {
 }
 
 async fn fences(write: &mut PgConnection, turns: &[Turn<'_>]) -> Result<Vec<TurnEnd>, StoreError> {
-    let rows = FENCES.read(write, turns, values::fence).await?;
+    let fences = if mutant("fence_as_predicate") { FENCES_UNLOCKED } else { FENCES };
+    let rows = fences.read(write, turns, values::fence).await?;
     let held: HashSet<ShardKey> = rows
         .iter()
         .map(|row| Reader::new(row, "fastjob_app_owner", "app_id").shard())

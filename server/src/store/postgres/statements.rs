@@ -14,6 +14,15 @@ pub(super) const FENCES: Bulk = Bulk {
           FOR SHARE OF owner",
 };
 
+/// [`FENCES`] as a mere predicate: a planted bug.
+pub(super) const FENCES_UNLOCKED: Bulk = Bulk {
+    what: "fences",
+    sql: "SELECT owner.app_id, owner.shard
+          FROM unnest($1::bigint[], $2::bigint[], $3::uuid[], $4::bigint[]) AS v (app_id, shard, server_id, epoch)
+          JOIN fastjob_app_owner owner ON owner.app_id = v.app_id AND owner.shard = v.shard
+          WHERE owner.server_id = v.server_id AND owner.epoch = v.epoch",
+};
+
 // No condition may be that of a partial index (deleted_at IS NULL, ended_at IS NULL): while that is small, the planner
 // walks all of it rather than search by key, and keeps that plan. Open runs are those of state 0 and 1, by a CHECK.
 

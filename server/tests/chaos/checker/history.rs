@@ -193,7 +193,7 @@ pub(crate) struct Attempt {
     pub(crate) server: Option<String>,
     pub(crate) dispatched_ms: i64,
     pub(crate) ended_ms: Option<i64>,
-    /// "" for one under way.
+    /// "running" for one under way.
     pub(crate) outcome: String,
 }
 

@@ -15,12 +15,14 @@ pub(crate) struct Plan {
     pub(crate) cluster: bool,
     /// Part of the quick set.
     pub(crate) quick: bool,
+    /// One server shows all that it is for.
+    pub(crate) alone: bool,
     pub(crate) workers: usize,
     pub(crate) run: fn(&mut Stage) -> Result<(), String>,
 }
 
 const fn plan(name: &'static str, about: &'static str, run: fn(&mut Stage) -> Result<(), String>) -> Plan {
-    Plan { name, about, cluster: false, quick: false, workers: 2, run }
+    Plan { name, about, cluster: false, quick: false, alone: false, workers: 2, run }
 }
 
 const fn of_cluster(
@@ -36,13 +38,18 @@ pub(crate) const PLANS: &[Plan] = &[
     plan("calm", "no fault at all", calm),
     Plan {
         quick: true,
+        alone: true,
         ..plan("failpoints", "the server dies at each named point", servers::die_at_failpoints)
     },
     Plan { quick: true, ..plan("kills", "servers and workers are killed at random", servers::die_at_random) },
     plan("pauses", "the server is stopped for 2, 6 and 20 s", servers::pause),
     plan("pause_in_transaction", "the server is stopped inside a transaction", servers::pause_in_transaction),
     plan("restarts", "servers are stopped and started in order", servers::restart),
-    Plan { quick: true, ..plan("links", "links between workers, callers and servers fail", links::fail) },
+    Plan {
+        quick: true,
+        alone: true,
+        ..plan("links", "links between workers, callers and servers fail", links::fail)
+    },
     plan("worker_away", "a worker is cut off for longer than worker_lost_after", links::worker_away),
     plan("workers", "all workers are killed, paused, absent", workers::fail),
     plan("quarantine", "a run kills each worker that takes it", workers::quarantine),
