@@ -57,7 +57,6 @@ impl Node {
             clock: clock.clone(),
             server: ServerId::from_bytes([8; 16]),
             shards_changed: Arc::new(Notify::new()),
-            trust: bench.trust.clone(),
             peers: Peers::new(key.map(ClusterKey::of), clock),
             inbox: inbox.clone(),
         });

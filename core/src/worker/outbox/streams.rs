@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::{Outbox, StreamId};
+use super::{Held, Outbox, StreamId};
 use crate::mutant::mutant;
 use crate::protocol::v1;
 use crate::worker::attempt::{Attempt, AttemptKey, CancelReason, duration};
