@@ -64,7 +64,7 @@ fn nobody_reads_a_clock_but_the_system_clock() {
 fn sql_stands_in_the_folder_of_its_database_alone() {
     let mut found = Vec::new();
     for source in all_sources() {
-        let folders = ["sqlite", "postgres"].map(|backend| format!("server/src/store/{backend}"));
+        let folders = ["sqlite", "postgres", "mysql"].map(|backend| format!("server/src/store/{backend}"));
         let is_backend = source
             .path
             .parent()
