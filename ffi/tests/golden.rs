@@ -235,6 +235,7 @@ fn dispatch() -> v1::Dispatch {
         revision: 7,
         source: v1::Source::Cron.into(),
         idempotency_key: "order-42".into(),
+        lost_after_ms: None,
     }
 }
 
