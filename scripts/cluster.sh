@@ -43,6 +43,7 @@ finish() {
     "${as_postgres[@]}" "$binaries/pg_ctl" -D "$database/data" -s -m immediate stop >/dev/null 2>&1 || true
   fi
   rm -rf "$database" "$place"
+  rmdir .fastjob 2>/dev/null || true
   exit $code
 }
 trap finish EXIT
