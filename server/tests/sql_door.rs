@@ -7,7 +7,6 @@ mod harness;
 #[expect(dead_code, reason = "each test program uses a part")]
 #[path = "harness/mariadb.rs"]
 mod mariadb;
-#[expect(dead_code, reason = "each test program uses a part")]
 #[path = "harness/postgres.rs"]
 mod postgres;
 #[path = "harness/supervised.rs"]
