@@ -3,14 +3,14 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::{field, job, run, session, v1};
+use super::{field, job, peer, run, session, v1};
 use crate::clock::Millis;
 use crate::domain::{
     Assignment, Ended, FailReason, FireKey, Limits, Name, Outcome, OutcomeKind, Overlap, Payload, Refusal,
     RefusalKind, Run, Source, State, Trigger,
 };
 use crate::id::{AppId, AttemptKey, Epoch, JobId, RunId, ServerId, SessionId, ShardKey, Token};
-use crate::shard::{Frame, When};
+use crate::shard::{Call, Frame, JobPut, When, WorkerReport};
 
 const NOW: Millis = Millis::new(1_800_000_000_000);
 
@@ -245,6 +245,13 @@ proptest! {
         let again = job::put(shown, NOW.plus(86_400_000)).expect("what is shown can be put");
         prop_assert_eq!(again.definition, put.definition);
     }
+
+    #[test]
+    fn a_put_that_is_handed_on_is_the_same_put(spec in specs(), enabled in any::<Option<bool>>()) {
+        let put = JobPut { enabled, ..job::put(spec, NOW).expect("it is within bounds") };
+        let call = Call::JobPut(vec![put]);
+        prop_assert_eq!(peer::call(peer::call_to(&call, 3), NOW), Ok(call));
+    }
 }
 
 fn fire_spec() -> v1::TriggerSpec {
@@ -315,6 +322,49 @@ fn dispatched() -> Run {
         idempotency_key: None,
         retry_of: None,
     }
+}
+
+#[test]
+fn a_call_that_is_handed_on_is_the_same_call() {
+    let name = || Name::parse("nightly").expect("a name");
+    let run = RunId::from_bytes([7; 16]);
+    let request = crate::id::RequestId::from_bytes([8; 16]);
+    let fire = |when, key: Option<&str>, overlap, source| crate::shard::Fire {
+        job: name(),
+        params: Some(Payload::text("p")),
+        when,
+        idempotency_key: key.map(Into::into),
+        request,
+        overlap,
+        source,
+    };
+    let key = AttemptKey { run, attempt: 2, token: Token(u64::MAX) };
+    let outcome = read(v1::Outcome { retry_after_ms: Some(4), give_up: true, ..wire_outcome(3) });
+    let calls = [
+        Call::JobEnable { name: name(), enabled: true },
+        Call::JobEnable { name: name(), enabled: false },
+        Call::JobDelete { name: name() },
+        Call::Trigger(vec![
+            fire(When::Now, None, None, Source::Api),
+            fire(When::At(NOW), Some("k"), Some(Overlap::Skip), Source::Manual),
+            fire(When::AfterMs(9), None, Some(Overlap::AllowAll), Source::Api),
+        ]),
+        Call::RunCancel { run },
+        Call::RunRetry { run, request },
+        Call::Workers,
+        Call::Progress { run },
+        Call::Report(WorkerReport {
+            session: SessionId::from_bytes([9; 16]),
+            life: Some(0),
+            running: vec![key],
+            outcomes: vec![outcome],
+        }),
+    ];
+    for call in calls {
+        assert_eq!(peer::call(peer::call_to(&call, 3), NOW), Ok(call));
+    }
+    assert_eq!(peer::call_to(&Call::Inbox(vec![]), 3), None);
+    assert_eq!(peer::call(None, NOW).expect_err("it is none").code, "call_missing");
 }
 
 #[test]

@@ -171,7 +171,8 @@ CREATE TABLE fastjob_inbox (
     params          TEXT,                        -- JSON; null: the job's own
     body            BLOB,                        -- of call and outcome
     run_id          BLOB CHECK (length(run_id) = 16), -- of an outcome
-    created_at      INTEGER NOT NULL DEFAULT (CAST(unixepoch('subsec') * 1000 AS INTEGER)),
+    -- Also by programs with an old SQLite, which knows no unixepoch('subsec').
+    created_at      INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER)),
     failed_at       INTEGER,                     -- set aside
     reason          TEXT
 ) STRICT, WITHOUT ROWID;

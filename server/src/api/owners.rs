@@ -24,9 +24,8 @@ impl Api {
         }
         let mut address = self.elsewhere(shard);
         if let Some(known) = &address {
-            match self.forward(app, shard, &call, known).await? {
-                Forwarded::Answered(reply) => return Ok(reply),
-                Forwarded::NotOwner => {}
+            if let Some(reply) = self.forward(app, shard, &call, known).await? {
+                return Ok(reply);
             }
         }
         let stale = address.take();
@@ -36,10 +35,7 @@ impl Api {
         }
         match address {
             Some(fresh) if Some(&fresh) != stale.as_ref() => {
-                match self.forward(app, shard, &call, &fresh).await? {
-                    Forwarded::Answered(reply) => Ok(reply),
-                    Forwarded::NotOwner => Err(moving()),
-                }
+                self.forward(app, shard, &call, &fresh).await?.ok_or_else(moving)
             }
             Some(_) => Err(moving()),
             None => Err(unavailable("no_owner", "no server owns the app's shard at the moment")
@@ -62,13 +58,14 @@ impl Api {
         answer(&door, call, &app).await
     }
 
+    /// The owner's answer; `None`: that server does not own the shard.
     async fn forward(
         &self,
         app: &App,
         shard: ShardKey,
         call: &Call,
         address: &str,
-    ) -> Result<Forwarded, Refusal> {
+    ) -> Result<Option<WireReply>, Refusal> {
         if self.0.peers.key().is_none() {
             return Err(unavailable(NOT_OWNER, "another server owns the app's shard")
                 .remedy(format!("call the server at {address}")));
@@ -87,8 +84,8 @@ impl Api {
             call: Some(call),
         };
         match self.0.peers.forward(address, request).await {
-            Ok(reply) => Ok(Forwarded::Answered(reply)),
-            Err(Unforwarded::NotOwner) => Ok(Forwarded::NotOwner),
+            Ok(reply) => Ok(Some(reply)),
+            Err(Unforwarded::NotOwner) => Ok(None),
             Err(Unforwarded::Refused(refusal)) => Err(refusal),
             Err(Unforwarded::Unreachable(why)) => {
                 tracing::debug!(%shard, address, %why, "failed to hand a call on");
@@ -109,11 +106,6 @@ impl Api {
         let owned = found.ok()?.get(&shard)?.clone();
         owned.filter(|address| self.0.directory.servers().first() != Some(address))
     }
-}
-
-enum Forwarded {
-    Answered(WireReply),
-    NotOwner,
 }
 
 async fn answer(door: &Door, call: Call, app: &Name) -> Result<WireReply, Refusal> {

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Exit, Failure};
 use crate::app::{self, Mode, Start};
+use crate::cluster::key::ClusterKey;
 use crate::config::{Config, Sources};
 
 /// Starts a server. Settings come from the file, under FASTJOB_<SECTION>__<KEY>, under flags.
@@ -31,6 +32,10 @@ impl Serve {
         let sources = Sources { file: self.config, environment: environment(), ..Sources::default() };
         let config = load(&sources)?;
         if self.check {
+            if let Some(path) = &config.cluster.key_file {
+                let read = ClusterKey::read(path);
+                read.map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+            }
             super::print::text(&config.show())?;
             return Ok(Exit::Done);
         }

@@ -105,6 +105,10 @@ impl Peers {
         while let Some(Some(address)) = stop.run_until_cancelled(addresses.recv()).await {
             self.nudge(&address, &[v1::NudgeKind::Owners]).await;
         }
+        // The last are those of a server that stops: its shards are free until their successors hear of it.
+        while let Ok(address) = addresses.try_recv() {
+            self.nudge(&address, &[v1::NudgeKind::Owners]).await;
+        }
     }
 
     fn signed<T>(&self, key: &ClusterKey, message: T, wait: Duration) -> Request<T> {

@@ -7,10 +7,12 @@ use super::settings::Settings;
 /// Leases and the horizon.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Cluster {
-    /// The file with the key by which servers know each other, for clusters. Default: none.
+    /// The file with the key by which servers know each other: at least 32 bytes, readable by its owner alone. Default:
+    /// none; needed unless the database is SQLite.
     pub key_file: Option<PathBuf>,
     /// A server that has not renewed its lease for this long is dead to the others. Default 4,000 ms; 1,000 to 600,000,
-    /// and at least three renewals and [`Cluster::MARGIN_MS`].
+    /// and at least three renewals and [`Cluster::MARGIN_MS`]. The same on every server of a cluster: each judges the others
+    /// by its own.
     pub lease_ms: i64,
     /// How often the lease is renewed. Default 1,000 ms; 100 to 200,000.
     pub renew_ms: i64,

@@ -50,6 +50,11 @@ impl Database {
         Self { engine, max_connections: u32::try_from(max_connections).expect("its bounds are 1 to 256") }
     }
 
+    /// Several servers may use it together.
+    pub fn is_shared(&self) -> bool {
+        !matches!(self.engine, Engine::Sqlite { .. })
+    }
+
     pub(super) fn table(&self) -> toml::Table {
         let mut table = toml::Table::new();
         table.insert("url".into(), self.engine.shown().into());

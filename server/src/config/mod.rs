@@ -52,6 +52,13 @@ impl Config {
             defaults: Defaults::read(&mut settings),
             log: Log::read(&mut settings),
         };
+        if config.database.is_shared() && config.cluster.key_file.is_none() {
+            settings.section("cluster").missing(
+                "key_file",
+                "is missing, and other servers may use the same database",
+                "make a key with `head -c 32 /dev/urandom | base64 > cluster.key; chmod 600 cluster.key`, and name the file on each server",
+            );
+        }
         settings.finish()?;
         Ok(config)
     }

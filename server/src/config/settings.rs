@@ -252,6 +252,11 @@ impl Section<'_> {
         setting.map(|setting| setting.origin.clone()).unwrap_or_default()
     }
 
+    /// Notes that a key must be given.
+    pub(super) fn missing(&mut self, key: &str, message: &str, remedy: &str) {
+        self.wrong::<()>(key, String::new(), message, remedy);
+    }
+
     /// Notes that a key's value is wrong; always `None`.
     pub(super) fn wrong<T>(&mut self, key: &str, origin: String, message: &str, remedy: &str) -> Option<T> {
         let (message, remedy) = (message.to_owned(), remedy.to_owned());

@@ -109,6 +109,11 @@ fn a_bad_setting_is_named_with_its_place_and_a_remedy() {
             "host:port/database",
         ),
         ("[database]\nurl = \"mysql://u:secret@/d\"", "database.url: names no host", "host:port/database"),
+        (
+            "[database]\nurl = \"postgres://u:secret@h/d\"",
+            "cluster.key_file: is missing",
+            "head -c 32 /dev/urandom | base64",
+        ),
         ("[database]\nurl = \"fastjob.db\"", "database.url: has no scheme", "sqlite:fastjob.db"),
         ("[database]\nurl = \"sqlite::memory:\"", "database.url: names no file", "remedy: "),
         ("[database]\nmax_connections = 0", "database.max_connections: is 0: out of bounds", "from 1 to 256"),

@@ -100,6 +100,7 @@ impl Store {
     pub fn is_exclusive(&self) -> bool {
         match &*self.backend {
             Backend::Sqlite(_) => true,
+            Backend::Postgres(_) | Backend::MySql(_) => false,
         }
     }
 
