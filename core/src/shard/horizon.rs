@@ -172,6 +172,8 @@ impl Shard {
 
     /// Decides on all that a job missed: what fires goes on as if it were due, the rest is accounted for.
     fn catch_up(&mut self, id: JobId, outage: Outage, turn: &mut Turn) {
+        let seen_too = mutant("catch_up_of_waiting");
+        let outage = if seen_too { Outage { from: Millis::new(0), ..outage } } else { outage };
         let written = self.missed_runs(id, outage);
         // What was overdue before the outage had been seen: it is late, not missed.
         self.write_ticks_of(id, outage.from, turn);
@@ -197,8 +199,7 @@ impl Shard {
         let missed = |run: &RunId| {
             let open = self.memory.run(*run)?;
             let waiting_too = mutant("catch_up_of_waiting");
-            let from = if waiting_too { Millis::new(0) } else { outage.from };
-            let tick = open.run.tick.filter(|tick| from < *tick && *tick <= outage.until)?;
+            let tick = open.run.tick.filter(|tick| outage.from < *tick && *tick <= outage.until)?;
             let untouched =
                 open.run.state == State::Scheduled && open.run.attempt == 0 && (!open.waiting || waiting_too);
             untouched.then_some((tick, *run))

@@ -53,7 +53,7 @@ impl Shard {
         for (id, knowledge) in held {
             match knowledge {
                 Knowledge::Has | Knowledge::Doubtful => self.adopt(id, turn),
-                Knowledge::Lacks if mutant("hello_not_reconciled") => {}
+                Knowledge::Lacks if mutant("hello_not_reconciled") => self.adopt(id, turn),
                 Knowledge::Lacks => self.attempt_over(id, Event::Undelivered, Report::default(), turn),
             }
         }

@@ -157,6 +157,8 @@ impl Owner {
         let rows = Arc::new(std::mem::take(&mut plan.rows));
         if mutant("send_before_commit") {
             self.send(std::mem::take(&mut plan.frames), now);
+            // Long enough for the frames to leave.
+            tokio::time::sleep(std::time::Duration::from_millis(30)).await;
         }
         match self.commit(&rows, now).await {
             Err(Refused::Unknown) if mutant("unknown_commit_failed") => Turn::Done,

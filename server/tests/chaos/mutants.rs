@@ -23,7 +23,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     on_sqlite("send_before_commit", "failpoints", &["G2"]),
     on_sqlite("outcome_without_token", "worker_away", &["G4"]),
     on_sqlite("timer_as_truth", "kills", &["G3"]),
-    on_sqlite("lost_at_once", "kills", &["G5"]),
+    on_sqlite("lost_at_once", "links", &["G5"]),
     on_sqlite("outbox_dropped", "links", &["G5"]),
     on_sqlite("edit_keeps_runs", "calm", &["G10", "G1"]),
     on_sqlite("hello_not_reconciled", "failpoints", &["G3"]),

@@ -3,6 +3,9 @@
 use std::thread;
 use std::time::Duration;
 
+use fastjob_core::client::{Job, Overlap};
+
+use super::super::load::late;
 use super::super::proxy::{Cut, Flow};
 use super::super::stage::{Harm, LOST_AFTER_MS, Stage};
 
@@ -39,10 +42,13 @@ pub(super) fn fail(stage: &mut Stage) -> Result<(), String> {
 
 /// One worker is away for longer than it may be: its attempts run elsewhere, and its late reports are refused.
 pub(super) fn worker_away(stage: &mut Stage) -> Result<(), String> {
+    // Their attempts end while their worker is away, and run again when it comes back.
+    stage.put(late(Job::named("slow").handler("long").cron("* * * * * ?").overlap(Overlap::AllowAll)))?;
+    stage.work_for(4_000, 5_000)?;
     for _ in 0..stage.setting.rounds {
         stage.wait_for_work()?;
         let which = stage.chance.index(stage.workers.count());
-        let away = Duration::from_millis(LOST_AFTER_MS.unsigned_abs() + 4_000 + stage.chance.below(2_000));
+        let away = Duration::from_millis(LOST_AFTER_MS.unsigned_abs() + 1_000 + stage.chance.below(1_500));
         let one_way = stage.chance.below(2) == 0;
         let up = if one_way { Flow::Passes } else { Flow::Held };
         held(stage, "worker away", &format!("worker-{which}"), up, Flow::Held, away)?;
