@@ -97,7 +97,9 @@ impl Store {
         let backend = match scheme {
             "sqlite" => Backend::Sqlite(SqliteStore::open(file(rest), options).await?),
             "mysql" | "mariadb" => Backend::MySql(MySqlStore::open(url, options).await?),
-            "postgres" | "postgresql" => Backend::Postgres(Box::new(PostgresStore::open(url, options).await?)),
+            "postgres" | "postgresql" => {
+                Backend::Postgres(Box::new(PostgresStore::open(url, options).await?))
+            }
             _ => return Err(StoreError::new(ErrorKind::Unavailable, UNKNOWN_SCHEME)),
         };
         Ok(Self { backend: Arc::new(backend) })
