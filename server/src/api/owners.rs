@@ -23,10 +23,10 @@ impl Api {
             return answer(&door, call, &app.name).await;
         }
         let mut address = self.elsewhere(shard);
-        if let Some(known) = &address {
-            if let Some(reply) = self.forward(app, shard, &call, known).await? {
-                return Ok(reply);
-            }
+        if let Some(known) = &address
+            && let Some(reply) = self.forward(app, shard, &call, known).await?
+        {
+            return Ok(reply);
         }
         let stale = address.take();
         address = self.owner_stored(shard).await;

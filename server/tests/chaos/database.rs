@@ -75,7 +75,7 @@ impl Database {
         match self {
             Self::Sqlite(path) => Sql::Sqlite(path.clone()),
             Self::Postgres(server) => Sql::Postgres(server.url(NAME)),
-            Self::MariaDb(server) => Sql::MySql(server.url(NAME)),
+            Self::MariaDb(server) => Sql::MariaDb(server.url(NAME)),
         }
     }
 

@@ -9,10 +9,12 @@ mod checker;
 mod clock;
 mod database;
 mod handlers;
+#[expect(dead_code, reason = "each test program uses a part of it")]
 #[path = "../harness/mod.rs"]
 mod harness;
 mod ledger;
 mod load;
+#[expect(dead_code, reason = "each test program uses a part of it")]
 #[path = "../harness/mariadb.rs"]
 mod mariadb;
 mod mutants;

@@ -127,10 +127,16 @@ async fn a_server_that_stops_without_trust_leaves_its_shards_to_be_taken_over() 
     let place = Place::with_shards(2).await;
     let mut first = place.join(1).await;
     first.until_it_owns(2).await;
-    let before = place.owners().await;
+    let before = place.owned_by(first.id).await;
+    let id = first.id;
     place.clock.advance(60_000);
     let stop = CancellationToken::new();
     stop.cancel();
     first.cluster.run(stop).await.unwrap();
-    assert_eq!(place.owners().await, before, "the time since its last renewal is still to be made up for");
+    // An owner that the lapse met in a turn may have raised its epoch; it is the owner still.
+    assert_eq!(
+        place.owned_by(id).await,
+        before,
+        "the time since its last renewal is still to be made up for"
+    );
 }

@@ -154,7 +154,7 @@ fn a_configuration_with_an_unknown_key_is_refused_with_line_and_nearest_key() {
         ("[rpc]\naddress = \"example.org\"\n", "rpc.address", "IP:PORT"),
         ("[rpc]\naddress = \"0.0.0.0:7180\"\n", "rpc.address", "insecure_plaintext"),
         ("[cluster]\nlease_ms = 5\n", "cluster.lease_ms", "1000"),
-        ("[database]\nurl = \"mysql://root:secret@host/db\"\n", "database.url", "sqlite"),
+        ("[database]\nurl = \"oracle://root:secret@host/db\"\n", "database.url", "sqlite"),
         ("lease_ms = ", "line 1", "correct the line"),
     ];
     for (text, named, remedy) in table {

@@ -20,7 +20,7 @@ const ROLLED_BACK_EVERY: u64 = 4;
 pub(crate) enum Sql {
     Sqlite(PathBuf),
     Postgres(String),
-    MySql(String),
+    MariaDb(String),
 }
 
 /// Who inserts.
@@ -69,7 +69,7 @@ impl Sql {
         match self {
             Self::Sqlite(path) => insert!(SqliteConnection, &sqlite(path), "(?, ?, ?)"),
             Self::Postgres(url) => insert!(PgConnection, url, "($1, $2, $3)"),
-            Self::MySql(url) => insert!(MySqlConnection, url, "(?, ?, ?)"),
+            Self::MariaDb(url) => insert!(MySqlConnection, url, "(?, ?, ?)"),
         }
     }
 
@@ -86,7 +86,7 @@ impl Sql {
         match self {
             Self::Sqlite(path) => count!(SqliteConnection, &sqlite(path)),
             Self::Postgres(url) => count!(PgConnection, url),
-            Self::MySql(url) => count!(MySqlConnection, url),
+            Self::MariaDb(url) => count!(MySqlConnection, url),
         }
     }
 
@@ -121,7 +121,7 @@ impl Sql {
         let rows = match self {
             Self::Sqlite(path) => read!(SqliteConnection, &sqlite(path), "lower(hex(server_id))"),
             Self::Postgres(url) => read!(PgConnection, url, "replace(server_id::text, '-', '')"),
-            Self::MySql(url) => read!(MySqlConnection, url, "lower(hex(server_id))"),
+            Self::MariaDb(url) => read!(MySqlConnection, url, "lower(hex(server_id))"),
         };
         let number = |text: &str| text.trim().parse::<i64>().map_err(|error| format!("{text:?}: {error}"));
         rows.iter()
