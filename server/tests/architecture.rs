@@ -7,7 +7,7 @@ use std::process::Command;
 
 /// From the lowest to the highest: a part imports parts of lower lines alone.
 const CORE: [&[&str]; 8] = [
-    &["clock"],
+    &["clock", "mutant"],
     &["id"],
     &["domain"],
     &["schedule", "routing", "cluster"],

@@ -2,8 +2,9 @@
 //! nothing of jobs: what a test does with the server is the test's.
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{BufRead as _, BufReader};
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
@@ -173,6 +174,16 @@ impl Drop for Server {
             BufReader::new(log).lines().map_while(Result::ok).for_each(|line| println!("server: {line}"));
         }
     }
+}
+
+/// A key file for servers of one database, as they want it: theirs alone to read.
+pub(crate) fn cluster_key(place: &Path) -> Result<PathBuf, String> {
+    let file = place.join("cluster.key");
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut key = options.open(&file).map_err(|error| error.to_string())?;
+    key.write_all(b"a key of tests alone, 32 bytes or more").map_err(|error| error.to_string())?;
+    Ok(file)
 }
 
 /// The program, without what the surroundings may have set for another one.

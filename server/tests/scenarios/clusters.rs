@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::harness::{PATIENCE, Server, fastjob, wait_for};
+use super::harness::{PATIENCE, Server, cluster_key, fastjob, wait_for};
 use super::postgres::{Durability, Postgres};
 use super::stage::{Said, said};
 
 fn doctor(url: &str) -> Said {
     let mut command = fastjob();
     command.args(["doctor", "--invariants", "-o", "json"]).env("FASTJOB_DATABASE__URL", url);
+    // Servers want a key; doctor calls none of them.
+    command.env("FASTJOB_CLUSTER__KEY_FILE", "cluster.key");
     said(command)
 }
 
@@ -32,7 +34,11 @@ fn server(
     let token = own.join("admin.token");
     let mut server = Server::new(&own, ["serve".as_ref(), "--admin-token-file".as_ref(), token.as_os_str()]);
     // For the life of the test's process, as the harness wants it.
-    server.settings = vec![("FASTJOB_DATABASE__URL", Box::leak(url.to_owned().into_boxed_str()))];
+    let key = cluster_key(place).expect("it can be written").display().to_string();
+    server.settings = vec![
+        ("FASTJOB_DATABASE__URL", Box::leak(url.to_owned().into_boxed_str())),
+        ("FASTJOB_CLUSTER__KEY_FILE", key.leak()),
+    ];
     server.settings.extend(settings);
     (server, token)
 }

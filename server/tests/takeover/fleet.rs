@@ -6,7 +6,7 @@ use fastjob_core::client::{Client, Job, Options, RunState, Trigger};
 use fastjob_core::worker::{Context, HandlerError, Worker};
 use tempfile::TempDir;
 
-use crate::harness::{PATIENCE, Server};
+use crate::harness::{PATIENCE, Server, cluster_key};
 use crate::postgres::{Durability, Postgres};
 
 const APP: &str = "demo";
@@ -44,6 +44,8 @@ impl Fleet {
         let place = tempfile::tempdir().unwrap();
         let mut settings = settings.to_vec();
         settings.push(("FASTJOB_DATABASE__URL", url.leak()));
+        let key = cluster_key(place.path()).unwrap().to_str().unwrap().to_owned();
+        settings.push(("FASTJOB_CLUSTER__KEY_FILE", key.leak()));
         let mut fleet = Self {
             servers: Vec::new(),
             database,
