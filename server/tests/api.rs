@@ -4,7 +4,7 @@ mod bench;
 #[path = "api/peers.rs"]
 mod peers;
 
-use bench::{Bench, CALM, authorized, detail, name, patiently};
+use bench::{Bench, CALM, authorized, detail, name, new_token, patiently};
 use fastjob_core::clock::{Clock, Millis, SystemClock};
 use fastjob_core::domain::{
     CatchUp, Definition, Ended, FireKey, Job, Limits, ManagedBy, Payload, Refusal, RefusalKind, Run, Source,
@@ -13,8 +13,9 @@ use fastjob_core::domain::{
 use fastjob_core::id::{Epoch, JobId, RunId, ServerId};
 use fastjob_core::protocol::v1;
 use fastjob_core::shard::{Call, Change, JobPutDone, Reply, Rows, Triggered};
+use fastjob_server::api::auth::Secret;
 use fastjob_server::owner::door::Knock;
-use fastjob_server::store::{NewServer, Turn, TurnEnd};
+use fastjob_server::store::{NewServer, NewToken, Turn, TurnEnd};
 use tonic::{Code, Status};
 
 const APP: &str = "demo";
@@ -145,6 +146,16 @@ async fn an_app_has_two_valid_tokens_at_most_and_a_revoked_one_is_refused_at_onc
     let status = admin.token_revoke(authorized(revoke, &bench.admin)).await.expect_err("it was revoked");
     assert_eq!((status.code(), &*detail(&status).code), (Code::NotFound, "token_not_found"));
     bench.clients().job_list(authorized(list(), &bench.token)).await.expect("the first is still valid");
+}
+
+#[tokio::test]
+async fn a_token_that_another_server_made_a_moment_ago_is_known() {
+    let bench = Bench::start(CALM).await;
+    let secret = Secret::new();
+    let made = NewToken { app: Some(bench.app.id), ..new_token(&secret) };
+    assert!(bench.store.token_create(&made).await.expect("the store works"), "the second of two");
+    let list = v1::JobListRequest { app: APP.into(), ..Default::default() };
+    bench.clients().job_list(authorized(list, &secret.reveal())).await.expect("it is valid");
 }
 
 #[tokio::test]

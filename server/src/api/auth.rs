@@ -13,8 +13,6 @@ use fastjob_core::id::{AppId, TokenId};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::sync::Mutex;
-use tokio::time::MissedTickBehavior;
-use tokio_util::sync::CancellationToken;
 
 use crate::store::{App, Store, StoreError, Token};
 
@@ -22,8 +20,8 @@ use crate::store::{App, Store, StoreError, Token};
 const PREFIX: &str = "fjt_";
 /// Random bytes of a secret.
 const SECRET_BYTES: usize = 32;
-/// A change through another server is known here after this long.
-const REFRESH: Duration = Duration::from_secs(1);
+/// The tokens are read for one that is not known at most this often.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// A longer header is no token of ours.
 const MAX_BEARER_BYTES: usize = 256;
 
@@ -37,6 +35,8 @@ struct Inner {
     table: ArcSwap<Table>,
     /// Held while reading, so that an older reading never replaces a newer one.
     refreshing: Mutex<()>,
+    /// When the tokens were last read for one that is not known; held while reading, so that all who ask see the result.
+    looked_again: Mutex<Option<Duration>>,
 }
 
 #[derive(Default)]
@@ -72,7 +72,13 @@ impl Auth {
     /// A table that is empty until the first [`Auth::refresh`].
     pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
         let table = ArcSwap::default();
-        Self(Arc::new(Inner { store, clock, table, refreshing: Mutex::new(()) }))
+        Self(Arc::new(Inner {
+            store,
+            clock,
+            table,
+            refreshing: Mutex::new(()),
+            looked_again: Mutex::new(None),
+        }))
     }
 
     /// Reads the apps and valid tokens again: after each change through this server. On an error the table stays as it is.
@@ -92,36 +98,35 @@ impl Auth {
         Ok(())
     }
 
-    /// Reads again every second, for what other servers change, until `stop`.
-    pub async fn keep_fresh(&self, stop: &CancellationToken) {
-        let mut tick = tokio::time::interval(REFRESH);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut failing = false;
-        while stop.run_until_cancelled(tick.tick()).await.is_some() {
-            match self.refresh().await {
-                Ok(()) => failing = false,
-                Err(error) if !failing => {
-                    failing = true;
-                    tracing::warn!(%error, "failed to read tokens: the last ones read stay valid");
-                }
-                Err(_) => {}
-            }
-        }
-    }
-
     /// Who bears this `authorization` header.
     ///
     /// # Errors
     /// `Unauthenticated`, the same for a token that is unknown, revoked or expired.
-    pub fn caller(&self, authorization: Option<&[u8]>) -> Result<Caller, Refusal> {
+    pub async fn caller(&self, authorization: Option<&[u8]>) -> Result<Caller, Refusal> {
         let header = authorization.ok_or_else(|| {
             unauthenticated("token_missing", "the call carries no token")
                 .remedy("send the metadata `authorization: Bearer <token>`")
         })?;
         let secret = bearer(header).ok_or_else(invalid_token)?;
         let hash: [u8; 32] = Sha256::digest(secret).into();
+        if self.find(&hash).is_none() {
+            self.look_again().await;
+        }
         let token = self.find(&hash).ok_or_else(invalid_token)?;
         Ok(Caller { auth: self.clone(), token: token.id, hash, app: token.app })
+    }
+
+    /// Another server may have made the token a moment ago. Whoever tries tokens cannot make this server read more often.
+    async fn look_again(&self) {
+        let mut looked = self.0.looked_again.lock().await;
+        let now = self.0.clock.elapsed();
+        if looked.is_some_and(|at| now.saturating_sub(at) < LOOK_AGAIN) {
+            return;
+        }
+        *looked = Some(now);
+        if let Err(error) = self.refresh().await {
+            tracing::warn!(%error, "failed to read the tokens for one that is not known");
+        }
     }
 
     fn find(&self, hash: &[u8; 32]) -> Option<Token> {

@@ -27,7 +27,7 @@ impl AdminDoor {
 #[tonic::async_trait]
 impl Admin for AdminDoor {
     async fn app_create(&self, request: Request<v1::AppCreateRequest>) -> Answer<v1::AppCreateReply> {
-        let (caller, admin, message) = of_admin(&self.api, request)?;
+        let (caller, admin, message) = of_admin(&self.api, request).await?;
         let name = field::name("name", &message.name).map_err(refused)?;
         let (app, secret) = self.api.app_create(admin, name, message.shards).await.map_err(refused)?;
         let by = caller.of_app(app.name.as_str()).await.map_err(refused)?;
@@ -36,7 +36,7 @@ impl Admin for AdminDoor {
     }
 
     async fn token_create(&self, request: Request<v1::TokenCreateRequest>) -> Answer<v1::TokenCreateReply> {
-        let (caller, admin, message) = of_admin(&self.api, request)?;
+        let (caller, admin, message) = of_admin(&self.api, request).await?;
         let app = named(&caller, &message.app).await?;
         let expires_at = message.expires_at.map(|at| field::instant("expires_at", at)).transpose();
         let expires_at = expires_at.map_err(refused)?;
@@ -46,7 +46,7 @@ impl Admin for AdminDoor {
     }
 
     async fn token_list(&self, request: Request<v1::TokenListRequest>) -> Answer<v1::TokenListReply> {
-        let (caller, admin, message) = of_admin(&self.api, request)?;
+        let (caller, admin, message) = of_admin(&self.api, request).await?;
         let app = named(&caller, &message.app).await?;
         let tokens = self.api.token_list(admin, of(app.as_ref())).await.map_err(refused)?;
         let tokens = tokens.into_iter().map(|token| shown(token, &message.app)).collect();
@@ -54,7 +54,7 @@ impl Admin for AdminDoor {
     }
 
     async fn token_revoke(&self, request: Request<v1::TokenRevokeRequest>) -> Answer<v1::TokenRevokeReply> {
-        let (caller, admin, message) = of_admin(&self.api, request)?;
+        let (caller, admin, message) = of_admin(&self.api, request).await?;
         let app = named(&caller, &message.app).await?;
         let id = field::id("id", &message.id).map_err(refused)?;
         self.api.token_revoke(admin, of(app.as_ref()), id).await.map_err(refused)?;
@@ -62,13 +62,13 @@ impl Admin for AdminDoor {
     }
 
     async fn server_drain(&self, request: Request<v1::ServerDrainRequest>) -> Answer<v1::ServerDrainReply> {
-        let (_, admin, message) = of_admin(&self.api, request)?;
+        let (_, admin, message) = of_admin(&self.api, request).await?;
         self.api.server_drain(admin, &message.server).await.map_err(refused)?;
         answer(v1::ServerDrainReply {})
     }
 
     async fn app_move(&self, request: Request<v1::AppMoveRequest>) -> Answer<v1::AppMoveReply> {
-        let (caller, admin, message) = of_admin(&self.api, request)?;
+        let (caller, admin, message) = of_admin(&self.api, request).await?;
         let by = caller.of_app(&message.app).await.map_err(refused)?;
         let shards = self.api.app_move(admin, &by, message.shard, &message.to).await.map_err(refused)?;
         answer(v1::AppMoveReply { shards })

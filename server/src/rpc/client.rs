@@ -169,7 +169,7 @@ impl Client for ClientDoor {
     }
 
     async fn app_list(&self, request: Request<v1::AppListRequest>) -> Answer<v1::AppListReply> {
-        let by = caller(&self.api, &request).map_err(refused)?;
+        let by = caller(&self.api, &request).await.map_err(refused)?;
         answer(v1::AppListReply { apps: self.api.app_list(&by).into_iter().map(app).collect() })
     }
 
@@ -180,7 +180,7 @@ impl Client for ClientDoor {
     }
 
     async fn server_list(&self, request: Request<v1::ServerListRequest>) -> Answer<v1::ServerListReply> {
-        let by = caller(&self.api, &request).map_err(refused)?;
+        let by = caller(&self.api, &request).await.map_err(refused)?;
         let servers = self.api.server_list(&by).await.map_err(refused)?;
         let now = self.api.now();
         let servers = servers.into_iter().map(|each| server(each, now)).collect();

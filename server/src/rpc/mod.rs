@@ -119,22 +119,22 @@ pub async fn serve(
 }
 
 /// Who calls.
-fn caller<T>(api: &Api, request: &Request<T>) -> Result<Caller, Refusal> {
-    let header = request.metadata().get("authorization");
-    api.auth().caller(header.map(|value| value.as_bytes()))
+fn caller<T>(api: &Api, request: &Request<T>) -> impl Future<Output = Result<Caller, Refusal>> + use<T> {
+    let (auth, header) = (api.auth().clone(), request.metadata().get("authorization").cloned());
+    async move { auth.caller(header.as_ref().map(|value| value.as_bytes())).await }
 }
 
 /// A call within one app: its permission and its message.
 async fn of_app<T>(api: &Api, request: Request<T>, app: fn(&T) -> &str) -> Result<(Authorized, T), Status> {
-    let caller = caller(api, &request).map_err(refused)?;
+    let caller = caller(api, &request).await.map_err(refused)?;
     let message = request.into_inner();
     let by = caller.of_app(app(&message)).await.map_err(refused)?;
     Ok((by, message))
 }
 
 /// A call of the administrator: who calls, the permission, and the message.
-fn of_admin<T>(api: &Api, request: Request<T>) -> Result<(Caller, Admin, T), Status> {
-    let caller = caller(api, &request).map_err(refused)?;
+async fn of_admin<T>(api: &Api, request: Request<T>) -> Result<(Caller, Admin, T), Status> {
+    let caller = caller(api, &request).await.map_err(refused)?;
     let admin = caller.admin().map_err(refused)?;
     Ok((caller, admin, request.into_inner()))
 }

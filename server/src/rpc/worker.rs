@@ -59,7 +59,7 @@ impl Worker for WorkerDoor {
         &self,
         request: Request<Streaming<v1::WorkerFrame>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
-        let caller = caller(&self.api, &request).map_err(refused)?;
+        let caller = caller(&self.api, &request).await.map_err(refused)?;
         let place = self.streams.place(&caller).map_err(refused)?;
         let (out, frames) = mpsc::channel(MAX_FRAMES_OUT);
         let session = Session {
