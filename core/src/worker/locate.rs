@@ -283,6 +283,8 @@ impl Owners {
 
     fn ended(&mut self, ended: Result<(String, Left), JoinError>) {
         let now = SystemClock.elapsed();
+        // What a stream's last frame said is followed before the stream is forgotten.
+        self.follow_moves(now);
         let (address, left) = match ended {
             Ok(ended) => ended,
             Err(error) if error.is_cancelled() => return,
