@@ -22,7 +22,7 @@ verdict() {
     fi
 }
 
-gradle --console=plain -q -p "$root" :fastjob-client:publishToMavenLocal -Dmaven.repo.local="$repository" "$@" \
+gradle --no-daemon -Dorg.gradle.daemon=false --console=plain -q -p "$root" :fastjob-client:publishToMavenLocal -Dmaven.repo.local="$repository" "$@" \
     > "$work/publish.out" 2>&1 || { cat "$work/publish.out"; exit 1; }
 
 cp -r "$here/maven" "$work/maven"
@@ -37,7 +37,7 @@ verdict maven $?
 cp -r "$here/gradle" "$work/gradle"
 (
     cd "$work/gradle" &&
-    gradle --console=plain -q -Prepository="file://$repository" -PfastjobVersion="$version" runtimeClasspathText \
+    gradle --no-daemon -Dorg.gradle.daemon=false --console=plain -q -Prepository="file://$repository" -PfastjobVersion="$version" runtimeClasspathText \
         > "$work/gradle.cp" &&
     java -cp "$(sed -n 's/^CLASSPATH //p' "$work/gradle.cp")" consumer.Main
 ) > "$work/gradle.out" 2>&1
