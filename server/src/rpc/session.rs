@@ -233,6 +233,10 @@ impl Conversation {
                 }
                 self.links.say(shard, Message::Credit { stream, add: credit.add })
             }
+            WorkerWord::Recall(recall) => {
+                let shard = session::shard(recall.shard).map_err(|inner| inner.within("recall"))?;
+                self.links.say(shard, Message::Recall { stream, credit: recall.credit })
+            }
             WorkerWord::Progress(progress) => {
                 let (shard, key, percent, note) =
                     session::progress(&progress).map_err(|inner| inner.within("progress"))?;
