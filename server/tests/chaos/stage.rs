@@ -1,7 +1,7 @@
 //! A plan's stage: servers behind proxies, workers, the load, and the history of what is done to them.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -85,6 +85,7 @@ pub(crate) struct Stage {
     client: Client,
     record: Record,
     runtime: Runtime,
+    place: PathBuf,
     /// Failpoints that were hit while attempts were in flight.
     pub(crate) hits: Vec<&'static str>,
     revived: usize,
@@ -141,6 +142,7 @@ impl Stage {
             client,
             record,
             runtime,
+            place: place.to_owned(),
             hits: Vec::new(),
             revived: 0,
         };
@@ -213,6 +215,24 @@ impl Stage {
         let located = self.runtime.block_on(self.client.locate()).ok()?;
         let shard = located.shards.first()?;
         self.nodes.iter().position(|node| node.front.address.to_string() == shard.address)
+    }
+
+    /// Asks the others to hand the app to this server. Nobody may own it now: then it is to be asked again.
+    pub(crate) fn move_app(&self, to: usize) -> Result<Child, String> {
+        let others = self.nodes.iter().enumerate().filter(|(which, _)| *which != to);
+        let others: Vec<String> = others.map(|(_, node)| node.front.address.to_string()).collect();
+        let to = self.nodes[to].front.address.to_string();
+        let mut command = self.database.as_admin(&self.place, &others.join(","));
+        command.args(["app", "move", APP, "--to", &to]).stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().map_err(|error| format!("failed to run fastjob: {error}"))
+    }
+
+    /// So many more callers.
+    pub(crate) fn call_more(&mut self, callers: usize) -> Result<(), String> {
+        let load = self.load.as_mut().ok_or("the load has ended")?;
+        let _runtime = self.runtime.enter();
+        load.call(callers);
+        Ok(())
     }
 
     /// The newest epoch that a handler was told.

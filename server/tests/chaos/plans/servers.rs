@@ -28,18 +28,13 @@ pub(super) fn die_at_failpoints(stage: &mut Stage) -> Result<(), String> {
             stage.wait_for_work()?;
             let which = victim(stage);
             let in_flight = stage.observer.in_flight(&stage.workers.pids()) > 0;
-            let alone = stage.nodes.len() == 1;
-            let hit = stage.fault(failpoint, harm(stage), |stage| {
-                let node = &mut stage.nodes[which];
-                node.kill()?;
-                match node.start_armed(&format!("{failpoint}:{passes}"), REACHED)? {
-                    Armed::Killed => node.start().map(|()| true),
-                    // Another owns the shard by now, and passes its own points.
-                    Armed::NotReached if !alone => Ok(false),
+            stage.fault(failpoint, harm(stage), |stage| {
+                match strike(stage, which, &format!("{failpoint}:{passes}"))? {
+                    Armed::Killed => stage.nodes[which].start(),
                     other => Err(format!("failpoint {failpoint}: {other:?}")),
                 }
             })?;
-            if in_flight && hit {
+            if in_flight {
                 stage.hits.push(failpoint);
             }
         }
@@ -48,11 +43,29 @@ pub(super) fn die_at_failpoints(stage: &mut Stage) -> Result<(), String> {
     void_unless_each_was_hit(stage)
 }
 
+/// Kills a server and starts it armed, until it has killed or stopped itself. Of several, others own its shards by then,
+/// and are asked to hand them to it.
+fn strike(stage: &mut Stage, which: usize, failpoint: &str) -> Result<Armed, String> {
+    stage.nodes[which].kill()?;
+    stage.nodes[which].start_armed(failpoint)?;
+    let mut moves = Vec::new();
+    let mut struck = Armed::NotReached;
+    for _ in 0..REACHED.as_secs() {
+        struck = stage.nodes[which].was_struck(Duration::from_secs(1))?;
+        if struck != Armed::NotReached {
+            break;
+        }
+        if stage.nodes.len() > 1 {
+            moves.push(stage.move_app(which)?);
+        }
+    }
+    // What stands still is to go on after its time, however long these take to end.
+    thread::spawn(move || moves.iter_mut().for_each(|asked| drop(asked.wait())));
+    Ok(struck)
+}
+
 /// The test proves nothing of a point that was not hit while there was something to lose.
 fn void_unless_each_was_hit(stage: &Stage) -> Result<(), String> {
-    if stage.nodes.len() > 1 {
-        return Ok(());
-    }
     for failpoint in FAILPOINTS {
         let hits = stage.hits.iter().filter(|hit| **hit == failpoint).count() as u64;
         if hits < stage.setting.rounds {
@@ -108,22 +121,22 @@ pub(super) fn pause(stage: &mut Stage) -> Result<(), String> {
     Ok(())
 }
 
-/// The owner stands still with a transaction open.
+/// The owner stands still with a transaction open, for less than its lease; for longer, but not so long that the database
+/// ends the transaction (5 s); and for longer than that. What calls made would be lost with an owner's late commit: hence
+/// many callers.
 pub(super) fn pause_in_transaction(stage: &mut Stage) -> Result<(), String> {
-    for seconds in [2, 8] {
+    stage.call_more(12)?;
+    for pause_ms in [2_000, 4_750, 8_000] {
         stage.work_for(1_000, 2_000)?;
         let which = victim(stage);
         let passes = 3 + stage.chance.below(20);
         stage.fault("pause in a transaction", harm(stage), |stage| {
-            let node = &mut stage.nodes[which];
-            node.kill()?;
-            let armed = node.start_armed(&format!("inside_transaction:{passes}:pause"), REACHED)?;
+            let armed = strike(stage, which, &format!("inside_transaction:{passes}:pause"))?;
             if armed != Armed::Paused {
-                // Another owns its shards by now; then there is nothing to stand still in.
-                return if stage.nodes.len() > 1 { Ok(()) } else { Err(format!("{armed:?}")) };
+                return Err(format!("{armed:?}"));
             }
-            thread::sleep(Duration::from_secs(seconds));
-            node.go_on();
+            thread::sleep(Duration::from_millis(pause_ms));
+            stage.nodes[which].go_on();
             Ok(())
         })?;
         revive(stage)?;
