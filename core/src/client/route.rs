@@ -190,8 +190,17 @@ impl Client {
         self.inner.route.lock().servers.answered(address);
     }
 
+    /// No answer came from this server, or that it is not ready.
     pub(crate) fn has_failed(&self, address: &str, why: &Error) {
+        if why.is_unanswered() {
+            self.leave_connection(address);
+        }
         self.inner.route.lock().servers.failed(address, why.message.clone(), SystemClock.elapsed());
+    }
+
+    /// Nothing new is sent on the connection that there is to this server.
+    pub(crate) fn leave_connection(&self, address: &str) {
+        self.inner.channels.leave(address);
     }
 
     /// The servers that failed last time they were asked, each with its reason.

@@ -335,6 +335,9 @@ impl Owners {
             }
             Left::Refused(error) => {
                 server.back_off(now, first);
+                if error.is_unanswered() {
+                    self.client.leave_connection(&address);
+                }
                 if error.is_final() {
                     server.not_before = now + final_pause;
                 }
