@@ -227,11 +227,11 @@ impl Stage {
         command.spawn().map_err(|error| format!("failed to run fastjob: {error}"))
     }
 
-    /// So many more callers.
-    pub(crate) fn call_more(&mut self, callers: usize) -> Result<(), String> {
+    /// So many more callers, of this job.
+    pub(crate) fn call_more(&mut self, job: &'static str, callers: usize) -> Result<(), String> {
         let load = self.load.as_mut().ok_or("the load has ended")?;
         let _runtime = self.runtime.enter();
-        load.call(callers);
+        load.call(job, callers);
         Ok(())
     }
 

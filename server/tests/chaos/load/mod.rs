@@ -50,7 +50,7 @@ impl Load {
         }
         let (stop, tasks, ordinals) = (CancellationToken::new(), JoinSet::new(), Arc::default());
         let mut load = Self { client, record, jobs, stop, tasks, seed, callers: 0, ordinals };
-        load.call(CALLERS);
+        load.call("called", CALLERS);
         let Self { client, record, stop, tasks, .. } = &mut load;
         let edits = editor::Editor::new(client.clone(), record.clone(), Chance::new(seed ^ 0xED17));
         tasks.spawn(edits.edit(stop.clone()));
@@ -60,10 +60,10 @@ impl Load {
         Ok(load)
     }
 
-    /// So many more callers.
-    pub(crate) fn call(&mut self, more: usize) {
+    /// So many more callers, of this job.
+    pub(crate) fn call(&mut self, job: &'static str, more: usize) {
         for caller in self.callers..self.callers + more {
-            let calls = callers::Caller::new(caller, self.seed, Arc::clone(&self.ordinals));
+            let calls = callers::Caller::new(job, caller, self.seed, Arc::clone(&self.ordinals));
             self.tasks.spawn(calls.call(self.client.clone(), self.record.clone(), self.stop.clone()));
         }
         self.callers += more;

@@ -3,6 +3,9 @@
 use std::thread;
 use std::time::Duration;
 
+use fastjob_core::client::{Job, Overlap};
+
+use super::super::load::late;
 use super::super::nodes::Armed;
 use super::super::stage::{Harm, Stage};
 
@@ -121,15 +124,16 @@ pub(super) fn pause(stage: &mut Stage) -> Result<(), String> {
     Ok(())
 }
 
-/// The owner stands still with a transaction open, for less than its lease; for longer, but not so long that the database
-/// ends the transaction (5 s); and for longer than that. What calls made would be lost with an owner's late commit: hence
-/// many callers.
+/// The owner stands still with a transaction open: for less than its lease; for longer than the database waits for such a
+/// transaction (5 s); and for a time between these. That comes last: what an owner commits after the next one has read
+/// would be found by the one after that. Hence the callers too, whose runs nobody else hears of.
 pub(super) fn pause_in_transaction(stage: &mut Stage) -> Result<(), String> {
-    stage.call_more(12)?;
-    for pause_ms in [2_000, 4_750, 8_000] {
+    stage.put(late(Job::named("held").handler("long").api().overlap(Overlap::AllowAll)))?;
+    stage.call_more("held", 12)?;
+    for pause_ms in [2_000, 8_000, 4_750] {
         stage.work_for(1_000, 2_000)?;
         let which = victim(stage);
-        let passes = 3 + stage.chance.below(20);
+        let passes = 12 + stage.chance.below(20);
         stage.fault("pause in a transaction", harm(stage), |stage| {
             let armed = strike(stage, which, &format!("inside_transaction:{passes}:pause"))?;
             if armed != Armed::Paused {
