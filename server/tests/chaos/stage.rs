@@ -85,9 +85,9 @@ pub(crate) struct Stage {
     client: Client,
     record: Record,
     runtime: Runtime,
-    /// Failpoints that were hit while attempts were in flight.
-    pub(crate) hits: Vec<&'static str>,
     revived: usize,
+    /// Failpoints that must have been hit, and how often.
+    points: (&'static [&'static str], u64),
 }
 
 impl Stage {
@@ -141,8 +141,8 @@ impl Stage {
             client,
             record,
             runtime,
-            hits: Vec::new(),
             revived: 0,
+            points: (&[], 0),
         };
         stage.wait_until("handlers are entered", |stage| stage.observer.starts() >= WARM)?;
         Ok(stage)
@@ -163,6 +163,21 @@ impl Stage {
             "outage": harm.outage, "takeover": harm.takeover, "offset_ms": harm.offset_ms,
         }));
         Ok(done)
+    }
+
+    /// SIGKILL to a server, at a moment that was drawn.
+    pub(crate) fn kill(&mut self, which: usize) -> Result<(), String> {
+        self.nodes[which].kill()?;
+        self.killed(None);
+        Ok(())
+    }
+
+    /// Notes that a server was killed just now, at a failpoint or at a moment that was drawn; answers whether workers that
+    /// live hold attempts.
+    pub(crate) fn killed(&mut self, point: Option<&str>) -> bool {
+        let pids = self.workers.pids();
+        self.record.add(json!({"kind": "kill", "point": point, "at_ms": now_ms(), "pids": pids}));
+        self.observer.held(&pids) > 0
     }
 
     /// Lets everything work for a time, drawn from up to `most_ms`, in which no server may end by itself.
@@ -188,6 +203,11 @@ impl Stage {
             }
         }
         Ok(())
+    }
+
+    /// The history is void unless each of these failpoints was hit so often with attempts in flight.
+    pub(crate) fn must_hit(&mut self, points: &'static [&'static str], times: u64) {
+        self.points = (points, times);
     }
 
     /// Waits until attempts are in their handlers.
@@ -318,7 +338,7 @@ impl Stage {
             "kind": "config", "plan": self.setting.plan, "seed": self.setting.seed, "database": self.database.name(),
             "servers": self.nodes.len(), "workers": self.workers.count(), "lease_ms": LEASE_MS, "renew_ms": RENEW_MS,
             "lost_after_ms": LOST_AFTER_MS, "silence_ms": SILENCE_MS, "quiet_ms": quiet_ms,
-            "takeover_limit_ms": self.setting.takeover_limit_ms,
+            "takeover_limit_ms": self.setting.takeover_limit_ms, "points": self.points.0, "least_hits": self.points.1,
         })
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::history::History;
+use super::kills::Kills;
 use super::owners::next_start;
 
 /// Counts of one plan's history.
@@ -20,6 +21,8 @@ pub(crate) struct Figures {
     pub(crate) takeovers: Vec<i64>,
     /// The longest time between two starts.
     pub(crate) longest_gap_ms: i64,
+    /// What was under way when servers were killed.
+    pub(crate) kills: Kills,
 }
 
 impl Figures {
@@ -43,13 +46,14 @@ impl Figures {
                 .filter_map(|fault| Some(next_start(history, fault.begin_ms)? - fault.begin_ms))
                 .collect(),
             longest_gap_ms: starts.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0),
+            kills: Kills::of(history),
         }
     }
 }
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { faults, in_flight, runs, executions, again, takeovers, longest_gap_ms } = self;
+        let Self { faults, in_flight, runs, executions, again, takeovers, longest_gap_ms, kills } = self;
         write!(f, "{faults} faults, {in_flight} in flight, {runs} runs, {executions} executions")?;
         for (cause, times) in again {
             write!(f, ", {times} again after {cause}")?;
@@ -57,6 +61,10 @@ impl fmt::Display for Figures {
         if let (Some(most), count) = (takeovers.iter().max(), takeovers.len()) {
             write!(f, ", {count} takeovers in at most {most} ms")?;
         }
-        write!(f, ", longest pause {longest_gap_ms} ms")
+        write!(f, ", longest pause {longest_gap_ms} ms")?;
+        if !kills.is_empty() {
+            write!(f, "\n{kills}")?;
+        }
+        Ok(())
     }
 }

@@ -15,6 +15,7 @@ pub(crate) struct History {
     pub(crate) executions: Vec<Execution>,
     pub(crate) verdicts: Vec<At<Verdict>>,
     pub(crate) faults: Vec<At<Fault>>,
+    pub(crate) kills: Vec<Kill>,
     /// By run id.
     pub(crate) runs: HashMap<String, At<Run>>,
     pub(crate) gaps: Vec<At<Gap>>,
@@ -47,6 +48,11 @@ pub(crate) struct Config {
     pub(crate) quiet_ms: i64,
     /// The longest allowed time without a dispatch after the kill of an owner; absent: not judged.
     pub(crate) takeover_limit_ms: Option<i64>,
+    /// Failpoints, each of which must have been hit `least_hits` times with attempts in flight.
+    #[serde(default)]
+    pub(crate) points: Vec<String>,
+    #[serde(default)]
+    pub(crate) least_hits: u64,
 }
 
 #[derive(Clone, Deserialize, Debug)]
@@ -125,6 +131,7 @@ pub(crate) struct Execution {
     pub(crate) run: String,
     pub(crate) attempt: u64,
     pub(crate) epoch: u64,
+    pub(crate) pid: u64,
     pub(crate) job: String,
     pub(crate) tick_ms: Option<i64>,
     pub(crate) due_ms: i64,
@@ -144,7 +151,9 @@ pub(crate) struct Ended {
 pub(crate) struct Verdict {
     pub(crate) run: String,
     pub(crate) attempt: u64,
+    pub(crate) pid: u64,
     pub(crate) verdict: String,
+    pub(crate) at_ms: i64,
 }
 
 #[derive(Clone, Deserialize, Debug)]
@@ -163,6 +172,16 @@ pub(crate) struct Fault {
     pub(crate) offset_ms: i64,
     #[serde(default)]
     pub(crate) in_flight: u64,
+}
+
+/// A server was killed.
+#[derive(Clone, Deserialize, Debug)]
+pub(crate) struct Kill {
+    /// Where; `None`: at a random moment.
+    pub(crate) point: Option<String>,
+    pub(crate) at_ms: i64,
+    /// The workers that lived then.
+    pub(crate) pids: Vec<u64>,
 }
 
 #[derive(Clone, Deserialize, Debug)]
@@ -228,6 +247,7 @@ enum Line {
     End(End),
     Verdict(Verdict),
     Fault(Fault),
+    Kill(Kill),
     Run(Run),
     Gap(Gap),
     Owner(Owner),
@@ -274,6 +294,7 @@ impl History {
             }
             Line::Verdict(of) => self.verdicts.push(At { line, of }),
             Line::Fault(of) => self.faults.push(At { line, of }),
+            Line::Kill(kill) => self.kills.push(kill),
             Line::Run(of) => {
                 if let Some(other) = self.runs.insert(of.id.clone(), At { line, of }) {
                     return Err(format!(
@@ -302,6 +323,6 @@ impl History {
 }
 
 fn execution(line: usize, start: Start) -> Execution {
-    let Start { run, attempt, epoch, job, pid: _, tick_ms, due_ms, at_ms } = start;
-    Execution { line, run, attempt, epoch, job, tick_ms, due_ms, start_ms: at_ms, end: None }
+    let Start { run, attempt, epoch, job, pid, tick_ms, due_ms, at_ms } = start;
+    Execution { line, run, attempt, epoch, pid, job, tick_ms, due_ms, start_ms: at_ms, end: None }
 }

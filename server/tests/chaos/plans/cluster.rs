@@ -15,7 +15,7 @@ pub(super) fn kill_owners(stage: &mut Stage) -> Result<(), String> {
         let which = victim(stage);
         let epoch = stage.newest_epoch();
         stage.fault("kill of the owner", Harm::TAKEOVER, |stage| {
-            stage.nodes[which].kill()?;
+            stage.kill(which)?;
             stage.wait_until("another owner dispatches", |stage| stage.newest_epoch() > epoch)
         })?;
         stage.work_for(500, 1_500)?;

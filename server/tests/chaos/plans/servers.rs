@@ -7,7 +7,7 @@ use super::super::nodes::Armed;
 use super::super::stage::{Harm, Stage};
 
 /// Where a server is killed; each must be hit with attempts in flight.
-pub(crate) const FAILPOINTS: [&str; 7] = [
+const FAILPOINTS: [&str; 7] = [
     "after_write_ahead_commit",
     "after_dispatch_commit",
     "inside_transaction",
@@ -19,47 +19,47 @@ pub(crate) const FAILPOINTS: [&str; 7] = [
 /// A failpoint on the main path is reached at once.
 const REACHED: Duration = Duration::from_secs(30);
 
+/// Starts that are tried until a point is hit with attempts in flight.
+const TRIES: u64 = 4;
+
 /// Starts a server that kills itself at each point in turn.
 pub(super) fn die_at_failpoints(stage: &mut Stage) -> Result<(), String> {
+    if stage.nodes.len() == 1 {
+        stage.must_hit(&FAILPOINTS, stage.setting.rounds);
+    }
     for _ in 0..stage.setting.rounds {
         for failpoint in FAILPOINTS {
-            let passes = if failpoint == "during_boot" { 1 } else { 1 + stage.chance.below(4) };
-            stage.work_for(500, 2_000)?;
-            stage.wait_for_work()?;
-            let which = victim(stage);
-            let in_flight = stage.observer.in_flight(&stage.workers.pids()) > 0;
-            let alone = stage.nodes.len() == 1;
-            let hit = stage.fault(failpoint, harm(stage), |stage| {
-                let node = &mut stage.nodes[which];
-                node.kill()?;
-                match node.start_armed(&format!("{failpoint}:{passes}"), REACHED)? {
-                    Armed::Killed => node.start().map(|()| true),
-                    // Another owns the shard by now, and passes its own points.
-                    Armed::NotReached if !alone => Ok(false),
-                    other => Err(format!("failpoint {failpoint}: {other:?}")),
+            for _ in 0..TRIES {
+                if die_at(stage, failpoint)? {
+                    break;
                 }
-            })?;
-            if in_flight && hit {
-                stage.hits.push(failpoint);
             }
         }
         kill_a_worker(stage)?;
     }
-    void_unless_each_was_hit(stage)
+    Ok(())
 }
 
-/// The test proves nothing of a point that was not hit while there was something to lose.
-fn void_unless_each_was_hit(stage: &Stage) -> Result<(), String> {
-    if stage.nodes.len() > 1 {
-        return Ok(());
-    }
-    for failpoint in FAILPOINTS {
-        let hits = stage.hits.iter().filter(|hit| **hit == failpoint).count() as u64;
-        if hits < stage.setting.rounds {
-            return Err(format!("void: {failpoint} was hit {hits} times with attempts in flight"));
+/// Answers whether there is nothing more to try: the point was hit with attempts in flight, or is another server's now.
+fn die_at(stage: &mut Stage, failpoint: &'static str) -> Result<bool, String> {
+    let passes = if failpoint == "during_boot" { 1 } else { 1 + stage.chance.below(4) };
+    stage.work_for(500, 2_000)?;
+    stage.wait_for_work()?;
+    let which = victim(stage);
+    let alone = stage.nodes.len() == 1;
+    stage.fault(failpoint, harm(stage), |stage| {
+        stage.kill(which)?;
+        match stage.nodes[which].start_armed(&format!("{failpoint}:{passes}"), REACHED)? {
+            Armed::Killed => {
+                let hit = stage.killed(Some(failpoint));
+                stage.nodes[which].start()?;
+                Ok(hit)
+            }
+            // Another owns the shard by now, and passes its own points.
+            Armed::NotReached if !alone => Ok(true),
+            other => Err(format!("failpoint {failpoint}: {other:?}")),
         }
-    }
-    Ok(())
+    })
 }
 
 pub(super) fn die_at_random(stage: &mut Stage) -> Result<(), String> {
@@ -67,7 +67,7 @@ pub(super) fn die_at_random(stage: &mut Stage) -> Result<(), String> {
         stage.work_for(300, 2_500)?;
         let which = victim(stage);
         stage.fault("kill of a server", harm(stage), |stage| {
-            stage.nodes[which].kill()?;
+            stage.kill(which)?;
             let down = stage.chance.below(3_000);
             thread::sleep(Duration::from_millis(down));
             stage.nodes[which].start()
@@ -115,8 +115,8 @@ pub(super) fn pause_in_transaction(stage: &mut Stage) -> Result<(), String> {
         let which = victim(stage);
         let passes = 3 + stage.chance.below(20);
         stage.fault("pause in a transaction", harm(stage), |stage| {
+            stage.kill(which)?;
             let node = &mut stage.nodes[which];
-            node.kill()?;
             let armed = node.start_armed(&format!("inside_transaction:{passes}:pause"), REACHED)?;
             if armed != Armed::Paused {
                 // Another owns its shards by now; then there is nothing to stand still in.

@@ -68,7 +68,7 @@ pub(super) fn wait_over_an_outage(stage: &mut Stage) -> Result<(), String> {
     })?;
     let which = victim(stage);
     stage.fault("kill of a server", harm(stage), |stage| {
-        stage.nodes[which].kill()?;
+        stage.kill(which)?;
         stage.nodes[which].start()
     })?;
     stage.workers.start_all()?;
