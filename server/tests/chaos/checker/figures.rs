@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::history::History;
 use super::kills::Kills;
-use super::owners::next_start;
+use super::owners::takeover;
 
 /// Counts of one plan's history.
 #[derive(Clone, Default, Debug)]
@@ -17,7 +17,7 @@ pub(crate) struct Figures {
     pub(crate) executions: usize,
     /// Superseded attempts by their cause.
     pub(crate) again: BTreeMap<String, usize>,
-    /// From the kill of an owner to the next dispatch, in milliseconds.
+    /// From the kill of an owner, or its absence, to the next dispatch by another, in milliseconds.
     pub(crate) takeovers: Vec<i64>,
     /// The longest time between two starts.
     pub(crate) longest_gap_ms: i64,
@@ -35,16 +35,13 @@ impl Figures {
         }
         let mut starts: Vec<i64> = history.executions.iter().map(|execution| execution.start_ms).collect();
         starts.sort_unstable();
-        let takeovers = history.faults.iter().filter(|fault| fault.takeover);
         Self {
             faults: history.faults.len(),
             in_flight: history.faults.iter().map(|fault| fault.in_flight).sum(),
             runs: history.runs.len(),
             executions: history.executions.len(),
             again,
-            takeovers: takeovers
-                .filter_map(|fault| Some(next_start(history, fault.begin_ms)? - fault.begin_ms))
-                .collect(),
+            takeovers: history.faults.iter().filter_map(|fault| takeover(history, fault)?.took_ms).collect(),
             longest_gap_ms: starts.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0),
             kills: Kills::of(history),
         }

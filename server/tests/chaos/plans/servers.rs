@@ -92,13 +92,13 @@ pub(super) fn kill_a_worker(stage: &mut Stage) -> Result<(), String> {
 
 /// The owner stands still for less and for more than its lease.
 pub(super) fn pause(stage: &mut Stage) -> Result<(), String> {
-    for seconds in [2, 6, 20] {
+    for seconds in [2_u64, 6, 20] {
         stage.work_for(1_000, 2_000)?;
         let which = victim(stage);
-        let harm = if seconds * 1_000 > super::super::stage::LEASE_MS { harm(stage) } else { Harm::OUTAGE };
+        let harm = away(stage);
         stage.fault(&format!("{seconds} s pause"), harm, |stage| {
             stage.nodes[which].pause();
-            thread::sleep(Duration::from_secs(seconds.unsigned_abs()));
+            thread::sleep(Duration::from_secs(seconds));
             stage.nodes[which].go_on();
             Ok(())
         })?;
@@ -114,7 +114,7 @@ pub(super) fn pause_in_transaction(stage: &mut Stage) -> Result<(), String> {
         stage.work_for(1_000, 2_000)?;
         let which = victim(stage);
         let passes = 3 + stage.chance.below(20);
-        stage.fault("pause in a transaction", harm(stage), |stage| {
+        stage.fault("pause in a transaction", Harm::OUTAGE, |stage| {
             stage.kill(which)?;
             let node = &mut stage.nodes[which];
             let armed = node.start_armed(&format!("inside_transaction:{passes}:pause"), REACHED)?;
@@ -162,4 +162,9 @@ pub(super) fn victim(stage: &mut Stage) -> usize {
 /// Of one server alone, its death is an outage but nobody takes over.
 pub(super) fn harm(stage: &Stage) -> Harm {
     if stage.nodes.len() > 1 { Harm::TAKEOVER } else { Harm::OUTAGE }
+}
+
+/// As [`harm`], if it comes back.
+fn away(stage: &Stage) -> Harm {
+    if stage.nodes.len() > 1 { Harm::AWAY } else { Harm::OUTAGE }
 }
