@@ -22,8 +22,7 @@ pub(crate) fn accounted_for_once(history: &History, found: &mut Found) -> Result
     let mut accounts = accounts(history, found)?;
     let all = accounts.clone();
     for (job, revisions) in &history.revisions {
-        for Stretch { revision, after_ms, until_ms } in oracle::stretches(revisions, history.config.quiet_ms)
-        {
+        for Stretch { revision, after_ms, until_ms } in oracle::stretches(revisions, history.quiet_ms()) {
             for tick in oracle::ticks(revision, after_ms, until_ms)? {
                 let told = accounts.remove(&(job.clone(), tick)).unwrap_or_default();
                 let lines = told.iter().map(|account| account.line).chain([revision.line]);
@@ -93,7 +92,12 @@ pub(crate) fn chains_go_on_once(history: &History, found: &mut Found) {
     for (job, revisions) in &history.revisions {
         let mut chain: Vec<&At<Run>> =
             history.runs.values().filter(|run| run.job == *job && run.source == "fixed_delay").collect();
-        chain.sort_by_key(|run| (run.created_ms, run.due_ms, run.id.clone()));
+        // If the clock that they were made by was set meanwhile, the observer's tells the order.
+        let started = |run: &At<Run>| match history.clock_moved() {
+            true => history.first_start(&run.id).unwrap_or(i64::MAX),
+            false => 0,
+        };
+        chain.sort_by_cached_key(|run| (started(run), run.created_ms, run.due_ms, run.id.clone()));
         for pair in chain.windows(2) {
             let (first, second) = (pair[0], pair[1]);
             let lines = [first.line, second.line];
@@ -194,9 +198,9 @@ fn newest_fires(history: &History, gap: &At<Gap>, found: &mut Found) {
 pub(crate) fn never_early(history: &History, found: &mut Found) {
     for execution in &history.executions {
         let due = execution.tick_ms.unwrap_or(execution.due_ms);
-        let ahead = history.ahead_ms(execution.start_ms);
+        let ahead = history.believed_offset_ms(execution.start_ms);
         if execution.start_ms + ahead < due - EARLY_MS {
-            let by = due - execution.start_ms;
+            let by = due - execution.start_ms - ahead;
             found.add("G9", [execution.line], format!("run {} was entered {by} ms early", execution.run));
         }
     }
