@@ -34,6 +34,11 @@ impl Channels {
         channels.insert(address.to_owned(), channel.clone());
         Ok(channel)
     }
+
+    /// The next one to this address is a new one. A link that went silent looks alive until a keepalive fails: 15 s.
+    pub(super) fn leave(&self, address: &str) {
+        self.by_address.lock().remove(address);
+    }
 }
 
 /// How an address is connected to.
