@@ -100,7 +100,8 @@ impl Outbox {
             }
             let share = share(slots, count, (rank + count - turn) % count);
             let add = share.saturating_sub(shard.unspent + shard.held).min(free);
-            if grants && add > 0 {
+            let in_company = !messages.is_empty();
+            if grants && add > 0 && (in_company || is_worth_a_frame(add, shard.unspent, share)) {
                 shard.unspent += add;
                 free -= add;
                 messages.push(say(Said::Credit(v1::Credit { shard: number, add })));
@@ -147,6 +148,11 @@ pub(super) fn shard_of(outcome: &v1::Outcome) -> u32 {
 fn share(slots: u32, count: usize, rank: usize) -> u32 {
     let count = u32::try_from(count).unwrap_or(u32::MAX).max(1);
     slots / count + u32::from(rank < (slots % count) as usize)
+}
+
+/// Whether credit goes at once, or with the next frame that goes anyway: the owner still has more than is held back.
+fn is_worth_a_frame(add: u32, unspent: u32, share: u32) -> bool {
+    unspent <= add || u64::from(add) * 4 >= u64::from(share)
 }
 
 pub(in crate::worker) fn say(message: Said) -> v1::WorkerMessage {
