@@ -151,6 +151,7 @@ impl Conversation {
                 room = out.reserve(), if self.ping_due || !self.ready.is_empty() => match room {
                     Ok(room) => {
                         room.send(Ok(self.next_frame()));
+                        self.contact.spoke(self.session.api.clock().elapsed());
                         metrics::frames_sent(1);
                         Ok(())
                     }
@@ -355,8 +356,10 @@ impl Conversation {
                 ));
             }
         }
-        self.pings += 1;
-        self.ping_due = true;
+        if self.contact.must_ping(elapsed) {
+            self.pings += 1;
+            self.ping_due = true;
+        }
         Ok(())
     }
 

@@ -21,7 +21,7 @@ pub(super) struct Shares {
 
 impl Shares {
     /// What the shard with this rank may hold and be granted.
-    fn quota(self, rank: usize, shard: &Shard) -> u32 {
+    pub(super) fn quota(self, rank: usize, shard: &Shard) -> u32 {
         let count = u32::try_from(self.count).unwrap_or(u32::MAX).max(1);
         let rank = (rank + self.count - self.turn) % self.count.max(1);
         let even = self.slots / count + u32::from(rank < (self.slots % count) as usize);

@@ -98,7 +98,9 @@ impl Outbox {
                 shard.ready.pop_front();
             }
             let add = shares.owed(rank, shard).min(free.saturating_sub(waiting.before(number)));
-            if grants && add > 0 {
+            let goes =
+                !messages.is_empty() || is_worth_a_frame(add, shard.unspent, shares.quota(rank, shard));
+            if grants && add > 0 && goes {
                 shard.unspent += add;
                 free -= add;
                 self.grants += 1;
@@ -147,6 +149,11 @@ impl Outbox {
 /// 0 for an outcome that names no attempt; there is none.
 pub(super) fn shard_of(outcome: &v1::Outcome) -> u32 {
     outcome.key.as_ref().map_or(0, |key| key.shard)
+}
+
+/// Whether credit goes at once, or with the next frame that goes anyway: the owner still has more than is held back.
+fn is_worth_a_frame(add: u32, unspent: u32, quota: u32) -> bool {
+    unspent <= add || u64::from(add) * 4 >= u64::from(quota)
 }
 
 pub(in crate::worker) fn say(message: Said) -> v1::WorkerMessage {

@@ -428,6 +428,31 @@ fn a_new_owner_is_told_what_is_held_and_takes_the_shard_from_a_stream_that_still
 }
 
 #[test]
+fn a_little_credit_waits_for_the_next_frame_and_a_quarter_of_the_slots_goes_at_once() {
+    let mut story = Story::new(8, 0);
+    story.outbox = Outbox::new(8, 0);
+    story.outbox.locate([0], story.now);
+    let at = connected(&mut story, &[0]);
+    let executed = |story: &mut Story, runs: usize| {
+        for _ in 0..runs {
+            story.dispatch(at, 0);
+            story.deliver(at);
+            story.play(&Step::Complete(0));
+        }
+        story.fill(at);
+        let beside = story.links[at].credit[&0];
+        for _ in 0..runs {
+            story.play(&Step::Acknowledge(0, false));
+        }
+        story.fill(at);
+        (beside, story.links[at].credit[&0])
+    };
+    assert_eq!(executed(&mut story, 1), (7, 7), "one slot is not worth a frame");
+    assert_eq!(executed(&mut story, 1), (7, 7), "it goes beside the next outcome, whose own waits in turn");
+    assert_eq!(executed(&mut story, 2), (6, 8), "two are");
+}
+
+#[test]
 fn an_owner_that_forgot_the_worker_gets_its_credit_anew_and_the_other_shards_keep_theirs() {
     let mut story = Story::new(6, 0);
     let at = connected(&mut story, &[0, 1, 2]);
