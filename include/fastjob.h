@@ -240,13 +240,27 @@ typedef struct {
      */
     const char *handler;
     /**
-     * Trigger: a cron expression of the dialect "quartz", as "* * * * * ?" for each second. At most 256 characters.
+     * Trigger: a cron expression, as "* * * * * ?" for each second. At most 256 characters.
      */
     const char *cron;
+    /**
+     * For `cron`: how it is read: "quartz" (also if NULL), "unix" or "spring".
+     */
+    const char *dialect;
     /**
      * For `cron`: the IANA name of the zone whose civil time it speaks of. NULL: "UTC".
      */
     const char *zone;
+    /**
+     * For `cron` without `*`, range and step in seconds, minutes and hours: a civil time that a gap of the zone swallows
+     * fires at the "next" instant (also if NULL), or is left out: "skip".
+     */
+    const char *gap;
+    /**
+     * As `gap`: a civil time that an overlap of the zone shows twice fires in the "first" pass (also if NULL), or in
+     * "both".
+     */
+    const char *overlap_rule;
     /**
      * Trigger: a fixed rate, 1,000 or more. 0: none.
      */

@@ -65,8 +65,8 @@ fn full_spec() -> v1::JobSpec {
         trigger: Some(v1::Trigger {
             kind: Some(v1::trigger::Kind::Cron(v1::Cron {
                 expression: "0 30 6 ? * MON-FRI".into(),
-                dialect: String::new(),
                 zone: "Europe/Berlin".into(),
+                ..v1::Cron::default()
             })),
         }),
         params: Some(payload(v1::Encoding::Text, b"w\xc3\xb6rld")),

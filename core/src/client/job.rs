@@ -6,7 +6,7 @@ use super::call::Again;
 use super::route::Way;
 use super::{Client, Error, ErrorKind, JobPut};
 use crate::clock::Millis;
-use crate::domain::Payload;
+use crate::domain::{Dialect, GapRule, OverlapRule, Payload};
 use crate::protocol::v1;
 
 pub use crate::protocol::v1::{Backoff, CatchUpPolicy as CatchUp, Overlap, Routing};
@@ -31,7 +31,8 @@ impl Job {
         self
     }
 
-    /// Fires by a Quartz cron expression of six or seven fields, seconds first; UTC unless [`Job::zone`] is given.
+    /// Fires by a cron expression: of the dialect quartz, which has six or seven fields, seconds first, unless
+    /// [`Job::dialect`] is given; in UTC unless [`Job::zone`] is.
     pub fn cron(self, expression: impl Into<String>) -> Self {
         let expression = expression.into();
         self.fires(v1::trigger::Kind::Cron(v1::Cron { expression, ..Default::default() }))
@@ -41,6 +42,31 @@ impl Job {
     pub fn zone(mut self, zone: impl Into<String>) -> Self {
         if let Some(v1::trigger::Kind::Cron(cron)) = self.kind() {
             cron.zone = zone.into();
+        }
+        self
+    }
+
+    /// How the cron expression, given before, is read.
+    pub fn dialect(mut self, dialect: Dialect) -> Self {
+        if let Some(v1::trigger::Kind::Cron(cron)) = self.kind() {
+            cron.dialect = dialect.as_str().to_owned();
+        }
+        self
+    }
+
+    /// What becomes of civil times that a gap of the zone swallows. For the cron expression given before, if its seconds,
+    /// minutes and hours have no `*`, range or step.
+    pub fn gap(mut self, gap: GapRule) -> Self {
+        if let Some(v1::trigger::Kind::Cron(cron)) = self.kind() {
+            cron.gap = gap.as_str().to_owned();
+        }
+        self
+    }
+
+    /// In which passes of an overlap of the zone the cron expression, given before, fires. As [`Job::gap`].
+    pub fn overlap_rule(mut self, overlap: OverlapRule) -> Self {
+        if let Some(v1::trigger::Kind::Cron(cron)) = self.kind() {
+            cron.overlap = overlap.as_str().to_owned();
         }
         self
     }

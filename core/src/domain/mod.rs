@@ -19,5 +19,5 @@ pub use run::{
     Assignment, Attempt, AttemptEnd, BadFireKey, Ended, FailReason, FireKey, Gap, GapReason, Outcome,
     OutcomeKind, Run, SkipReason, Source, State,
 };
-pub use trigger::{Cron, Dialect, Trigger};
+pub use trigger::{Cron, Dialect, GapRule, OverlapRule, Trigger};
 pub use worker::{HandlerOffer, Hello, WorkerProfile};

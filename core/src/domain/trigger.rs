@@ -43,17 +43,103 @@ pub struct Cron {
     pub dialect: Dialect,
     /// IANA name of the zone whose civil time it speaks of.
     pub zone: String,
+    /// What becomes of civil times in a gap. `None`: as its text says; only a fixed rule may be told.
+    pub gap: Option<GapRule>,
+    /// In which passes of an overlap it fires. `None`: as its text says; only a fixed rule may be told.
+    pub overlap: Option<OverlapRule>,
 }
 
 impl Cron {
     /// The longest expression.
     pub const MAX_CHARS: usize = 256;
+
+    /// An expression that behaves at jumps of the clock as its text says.
+    pub fn new(expression: impl Into<String>, dialect: Dialect, zone: impl Into<String>) -> Self {
+        Self { expression: expression.into(), dialect, zone: zone.into(), gap: None, overlap: None }
+    }
 }
 
 /// How a cron expression is read.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Dialect {
-    /// 6 or 7 fields, 1 = Sunday, `?` where the other day field rules.
+    /// 6 or 7 fields, 1 = Sunday, `?` or `*` where the other day field rules.
     #[default]
     Quartz,
+    /// 5 fields, 0 and 7 = Sunday; either day field is enough, unless one begins with `*`.
+    Unix,
+    /// 6 fields, 0 and 7 = Sunday; both day fields must match.
+    Spring,
+}
+
+/// What becomes of a civil time that a gap swallows.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum GapRule {
+    /// It fires at the first instant after the gap.
+    Next,
+    /// It does not fire.
+    Skip,
+}
+
+/// What becomes of a civil time that an overlap shows twice.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum OverlapRule {
+    /// It fires in the first pass.
+    First,
+    /// It fires in both.
+    Both,
+}
+
+impl Dialect {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Quartz, Self::Unix, Self::Spring];
+
+    /// Its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Quartz => "quartz",
+            Self::Unix => "unix",
+            Self::Spring => "spring",
+        }
+    }
+
+    /// The dialect with this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.as_str() == word)
+    }
+}
+
+impl GapRule {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Next, Self::Skip];
+
+    /// Its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Next => "next",
+            Self::Skip => "skip",
+        }
+    }
+
+    /// The rule with this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.as_str() == word)
+    }
+}
+
+impl OverlapRule {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::First, Self::Both];
+
+    /// Its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Both => "both",
+        }
+    }
+
+    /// The rule with this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.as_str() == word)
+    }
 }

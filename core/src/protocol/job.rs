@@ -3,8 +3,8 @@
 use super::{field, v1};
 use crate::clock::Millis;
 use crate::domain::{
-    Backoff, CatchUp, CatchUpPolicy, Cron, Definition, Dialect, Job, Limits, ManagedBy, Name, Overlap,
-    Payload, Refusal, Retry, Routing, Trigger,
+    Backoff, CatchUp, CatchUpPolicy, Cron, Definition, Dialect, GapRule, Job, Limits, ManagedBy, Name,
+    Overlap, OverlapRule, Payload, Refusal, Retry, Routing, Trigger,
 };
 use crate::schedule::{Schedule, ScheduleError};
 use crate::shard::{Change, JobPut, JobPutDone};
@@ -120,15 +120,27 @@ fn trigger(trigger: Option<v1::Trigger>) -> Result<Trigger, Refusal> {
 fn cron(cron: v1::Cron) -> Result<Cron, Refusal> {
     field::text("expression", &cron.expression, Cron::MAX_CHARS)?;
     field::text("zone", &cron.zone, MAX_ZONE_CHARS)?;
-    let dialect = match cron.dialect.as_str() {
-        "" | "quartz" => Dialect::Quartz,
-        other => {
-            let message = format!("is {:?}, which is not known", field::text("dialect", other, 32)?);
-            return Err(Refusal::invalid("unknown_dialect", "dialect", message).remedy("give \"quartz\""));
-        }
-    };
+    let dialect = word("dialect", &cron.dialect, Dialect::parse, "give \"quartz\", \"unix\" or \"spring\"")?;
+    let gap = word("gap", &cron.gap, GapRule::parse, "give \"next\" or \"skip\"")?;
+    let overlap = word("overlap", &cron.overlap, OverlapRule::parse, "give \"first\" or \"both\"")?;
     let zone = if cron.zone.is_empty() { "UTC".into() } else { cron.zone };
-    Ok(Cron { expression: cron.expression, dialect, zone })
+    Ok(Cron { expression: cron.expression, dialect: dialect.unwrap_or_default(), zone, gap, overlap })
+}
+
+/// One of a few words; `None` if it is empty.
+fn word<T>(
+    field: &'static str,
+    word: &str,
+    parse: fn(&str) -> Option<T>,
+    remedy: &'static str,
+) -> Result<Option<T>, Refusal> {
+    match parse(field::text(field, word, 32)?) {
+        None if !word.is_empty() => {
+            let message = format!("is {word:?}, which is not known");
+            Err(Refusal::invalid("unknown_value", field, message).remedy(remedy))
+        }
+        known => Ok(known),
+    }
 }
 
 fn period(period_ms: i64) -> Result<i64, Refusal> {
@@ -259,16 +271,13 @@ fn source_version(version: u64) -> Result<u64, Refusal> {
 fn trigger_to(trigger: &Trigger) -> v1::Trigger {
     use v1::trigger::Kind;
     let kind = match trigger {
-        Trigger::Cron(cron) => {
-            let dialect = match cron.dialect {
-                Dialect::Quartz => "quartz",
-            };
-            Kind::Cron(v1::Cron {
-                expression: cron.expression.clone(),
-                dialect: dialect.into(),
-                zone: cron.zone.clone(),
-            })
-        }
+        Trigger::Cron(cron) => Kind::Cron(v1::Cron {
+            expression: cron.expression.clone(),
+            dialect: cron.dialect.as_str().into(),
+            zone: cron.zone.clone(),
+            gap: cron.gap.map_or("", GapRule::as_str).into(),
+            overlap: cron.overlap.map_or("", OverlapRule::as_str).into(),
+        }),
         Trigger::FixedRate { period_ms, phase } => {
             Kind::FixedRate(v1::FixedRate { period_ms: *period_ms, phase_ms: phase.map(Millis::get) })
         }

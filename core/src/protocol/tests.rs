@@ -69,7 +69,20 @@ const BAD_JOBS: &[BadJob] = &[
     (|spec| spec.trigger = Some(cron("0 0 3 * *")), "trigger.cron.expression", "cron_field_count"),
     (|spec| set_cron(spec, |cron| cron.zone = "Mars/Base".into()), "trigger.cron.zone", "unknown_zone"),
     (|spec| spec.trigger = Some(cron(&"1".repeat(257))), "trigger.cron.expression", "too_long"),
-    (|spec| set_cron(spec, |cron| cron.dialect = "unix".into()), "trigger.cron.dialect", "unknown_dialect"),
+    (|spec| set_cron(spec, |cron| cron.dialect = "Unix".into()), "trigger.cron.dialect", "unknown_value"),
+    (
+        |spec| set_cron(spec, |cron| cron.dialect = "unix".into()),
+        "trigger.cron.expression",
+        "cron_field_count",
+    ),
+    (|spec| set_cron(spec, |cron| cron.gap = "skipp".into()), "trigger.cron.gap", "unknown_value"),
+    (|spec| set_cron(spec, |cron| cron.overlap = "last".into()), "trigger.cron.overlap", "unknown_value"),
+    (|spec| set_cron(spec, |cron| pattern(cron).gap = "skip".into()), "trigger.cron.gap", "cron_not_fixed"),
+    (
+        |spec| set_cron(spec, |cron| pattern(cron).overlap = "first".into()),
+        "trigger.cron.overlap",
+        "cron_not_fixed",
+    ),
     (|spec| set_cron(spec, |cron| cron.zone = "z".repeat(65)), "trigger.cron.zone", "too_long"),
     (|spec| spec.trigger = Some(rate(999, None)), "trigger.fixed_rate.period_ms", "period_too_short"),
     (|spec| spec.trigger = Some(rate(-1, None)), "trigger.fixed_rate.period_ms", "out_of_bounds"),
@@ -119,6 +132,12 @@ fn set_cron(spec: &mut v1::JobSpec, change: fn(&mut v1::Cron)) {
     let mut cron = v1::Cron { expression: "0 0 3 * * ?".into(), ..v1::Cron::default() };
     change(&mut cron);
     spec.trigger = Some(trigger(v1::trigger::Kind::Cron(cron)));
+}
+
+/// Makes it an interval.
+fn pattern(cron: &mut v1::Cron) -> &mut v1::Cron {
+    cron.expression = "0 */5 * * * ?".into();
+    cron
 }
 
 fn set_retry(spec: &mut v1::JobSpec, change: fn(&mut v1::Retry)) {
@@ -192,6 +211,13 @@ fn a_first_wait_longer_than_the_default_cap_raises_the_cap() {
 fn triggers() -> impl Strategy<Value = v1::Trigger> {
     prop_oneof![
         Just(cron("0 0/5 8-17 ? * MON-FRI")),
+        Just(trigger(v1::trigger::Kind::Cron(v1::Cron {
+            expression: "0 3 1 * MON".into(),
+            dialect: "unix".into(),
+            zone: "Europe/Berlin".into(),
+            gap: "skip".into(),
+            overlap: "both".into(),
+        }))),
         (1_000..Trigger::MAX_PERIOD_MS, proptest::option::of(0..field::MAX_INSTANT))
             .prop_map(|(period, phase)| rate(period, phase)),
         (0..Trigger::MAX_PERIOD_MS).prop_map(delay),

@@ -3,14 +3,19 @@
 
 mod catch_up;
 mod civil;
-mod cron;
+mod days;
+mod explain;
+mod expression;
 mod interval;
 mod timer;
+mod times;
 mod zone;
 
 use std::sync::Arc;
 
 pub use catch_up::{Judged, Missed, MissedTicks, Outage};
+pub use explain::Explained;
+pub use expression::Language;
 pub use timer::Timer;
 
 use crate::clock::Millis;
@@ -20,7 +25,7 @@ use zone::Zoned;
 
 /// A trigger, compiled. Cheap to clone.
 ///
-/// Cron expressions speak of the years 1970 to 2100; after them they have no tick. The work of each call is bounded
+/// Cron expressions speak of the years 1970 to 2199; after them they have no tick. The work of each call is bounded
 /// whatever the trigger, also for rules that fire once in a lifetime.
 #[derive(Clone, Debug)]
 pub struct Schedule(Arc<Rule>);
@@ -113,6 +118,15 @@ impl Schedule {
         }
     }
 
+    /// The date that a calendar tests for a tick: the civil one that a cron tick stands for, also where a gap pushed it to
+    /// the next day. `None` for triggers without a zone.
+    pub fn civil_date(&self, tick: Millis) -> Option<jiff::civil::Date> {
+        match &*self.0 {
+            Rule::Cron(zoned) => Some(zoned.civil_of(tick).date()),
+            Rule::FixedRate(_) | Rule::At(_) | Rule::Untimed => None,
+        }
+    }
+
     /// The ticks repeat within a day.
     pub fn is_subdaily(&self) -> bool {
         match &*self.0 {
@@ -150,7 +164,7 @@ impl Schedule {
             field,
             message: "has no tick within the next 100 years".to_owned(),
             position: matches!(*self.0, Rule::Cron(_)).then_some(0),
-            remedy: "name a day, year or instant that still comes; cron years end with 2100",
+            remedy: "name a day, year or instant that still comes; cron years end with 2199",
         }
     }
 }

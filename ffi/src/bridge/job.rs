@@ -41,10 +41,22 @@ pub struct JobOptions<'a> {
 #[derive(Clone, PartialEq, Debug)]
 #[expect(missing_docs, reason = "each is explained at fj_job")]
 pub enum JobTrigger<'a> {
-    Cron { expression: &'a str, zone: Option<&'a str> },
-    FixedRate { period_ms: i64 },
-    FixedDelay { delay_ms: i64 },
-    At { instants: &'a [i64] },
+    Cron {
+        expression: &'a str,
+        dialect: Option<&'a str>,
+        zone: Option<&'a str>,
+        gap: Option<&'a str>,
+        overlap: Option<&'a str>,
+    },
+    FixedRate {
+        period_ms: i64,
+    },
+    FixedDelay {
+        delay_ms: i64,
+    },
+    At {
+        instants: &'a [i64],
+    },
     Api,
 }
 
@@ -145,10 +157,12 @@ impl JobTrigger<'_> {
     fn kind(&self) -> v1::trigger::Kind {
         use v1::trigger::Kind;
         match *self {
-            Self::Cron { expression, zone } => Kind::Cron(v1::Cron {
+            Self::Cron { expression, dialect, zone, gap, overlap } => Kind::Cron(v1::Cron {
                 expression: expression.to_owned(),
-                dialect: String::new(),
+                dialect: dialect.unwrap_or_default().to_owned(),
                 zone: zone.unwrap_or_default().to_owned(),
+                gap: gap.unwrap_or_default().to_owned(),
+                overlap: overlap.unwrap_or_default().to_owned(),
             }),
             Self::FixedRate { period_ms } => Kind::FixedRate(v1::FixedRate { period_ms, phase_ms: None }),
             Self::FixedDelay { delay_ms } => Kind::FixedDelay(v1::FixedDelay { delay_ms }),

@@ -21,10 +21,18 @@ pub struct fj_job {
     /// The handler that runs it, 1 to 128 characters. Needed.
     pub handler: *const c_char,
 
-    /// Trigger: a cron expression of the dialect "quartz", as "* * * * * ?" for each second. At most 256 characters.
+    /// Trigger: a cron expression, as "* * * * * ?" for each second. At most 256 characters.
     pub cron: *const c_char,
+    /// For `cron`: how it is read: "quartz" (also if NULL), "unix" or "spring".
+    pub dialect: *const c_char,
     /// For `cron`: the IANA name of the zone whose civil time it speaks of. NULL: "UTC".
     pub zone: *const c_char,
+    /// For `cron` without `*`, range and step in seconds, minutes and hours: a civil time that a gap of the zone swallows
+    /// fires at the "next" instant (also if NULL), or is left out: "skip".
+    pub gap: *const c_char,
+    /// As `gap`: a civil time that an overlap of the zone shows twice fires in the "first" pass (also if NULL), or in
+    /// "both".
+    pub overlap_rule: *const c_char,
     /// Trigger: a fixed rate, 1,000 or more. 0: none.
     pub every_ms: i64,
     /// Trigger: this long after the end of the previous run, 0 or more. -1: none.
@@ -97,7 +105,10 @@ const JOB: fj_job = fj_job {
     name: ptr::null(),
     handler: ptr::null(),
     cron: ptr::null(),
+    dialect: ptr::null(),
     zone: ptr::null(),
+    gap: ptr::null(),
+    overlap_rule: ptr::null(),
     every_ms: 0,
     delay_ms: -1,
     at_ms: ptr::null(),
@@ -219,7 +230,10 @@ unsafe fn trigger(job: &fj_job) -> Result<JobTrigger<'_>> {
         Ok(if cron {
             JobTrigger::Cron {
                 expression: text(job.cron, "job.cron")?,
+                dialect: optional_text(job.dialect, "job.dialect")?,
                 zone: optional_text(job.zone, "job.zone")?,
+                gap: optional_text(job.gap, "job.gap")?,
+                overlap: optional_text(job.overlap_rule, "job.overlap_rule")?,
             }
         } else if every {
             JobTrigger::FixedRate { period_ms: job.every_ms }

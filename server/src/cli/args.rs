@@ -1,6 +1,7 @@
 //! How single arguments are read: instants, durations, ids, parameters.
 
 use clap::Args;
+use fastjob_core::domain::{Dialect, GapRule, OverlapRule};
 use fastjob_core::id::{RequestId, RunId};
 use fastjob_core::protocol::v1::{Encoding, Payload};
 
@@ -33,6 +34,21 @@ pub(super) fn duration(text: &str) -> Result<i64, String> {
         ms if ms <= MAX_DURATION_MS => Ok(i64::try_from(ms).expect("a hundred years fit")),
         _ => Err("longer than a hundred years".into()),
     }
+}
+
+/// How a cron expression is read.
+pub(super) fn dialect(text: &str) -> Result<Dialect, String> {
+    Dialect::parse(text).ok_or_else(|| "not known: give quartz, unix or spring".into())
+}
+
+/// What becomes of civil times in a gap.
+pub(super) fn gap(text: &str) -> Result<GapRule, String> {
+    GapRule::parse(text).ok_or_else(|| "not known: give next or skip".into())
+}
+
+/// In which passes of an overlap a rule fires.
+pub(super) fn overlap_rule(text: &str) -> Result<OverlapRule, String> {
+    OverlapRule::parse(text).ok_or_else(|| "not known: give first or both".into())
 }
 
 /// The 16 bytes of a run's id.

@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use fastjob_core::client::Client;
+use fastjob_core::domain::{Dialect, GapRule, OverlapRule};
 use fastjob_core::protocol::v1;
 
 use super::print::Printer;
@@ -94,11 +95,17 @@ struct TriggerArgs {
     #[arg(long, group = "trigger")]
     api: bool,
     /// How the cron expression is read [default: quartz].
-    #[arg(long, value_name = "D", requires = "cron", conflicts_with_all = ["every", "delay", "at", "api"])]
-    dialect: Option<String>,
+    #[arg(long, value_name = "D", value_parser = args::dialect, requires = "cron", conflicts_with_all = ["every", "delay", "at", "api"])]
+    dialect: Option<Dialect>,
     /// The IANA zone of the cron expression [default: UTC].
     #[arg(long, value_name = "Z", requires = "cron", conflicts_with_all = ["every", "delay", "at", "api"])]
     zone: Option<String>,
+    /// What becomes of civil times that a gap of the zone swallows [default: next].
+    #[arg(long, value_name = "R", value_parser = args::gap, requires = "cron", conflicts_with_all = ["every", "delay", "at", "api"])]
+    gap: Option<GapRule>,
+    /// In which passes of an overlap of the zone it fires [default: first].
+    #[arg(long, value_name = "R", value_parser = args::overlap_rule, requires = "cron", conflicts_with_all = ["every", "delay", "at", "api"])]
+    overlap_rule: Option<OverlapRule>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -197,8 +204,13 @@ impl TriggerArgs {
     fn kind(self) -> v1::trigger::Kind {
         use v1::trigger::Kind;
         if let Some(expression) = self.cron {
-            let (dialect, zone) = (self.dialect.unwrap_or_default(), self.zone.unwrap_or_default());
-            return Kind::Cron(v1::Cron { expression, dialect, zone });
+            return Kind::Cron(v1::Cron {
+                expression,
+                dialect: self.dialect.map_or("", Dialect::as_str).to_owned(),
+                zone: self.zone.unwrap_or_default(),
+                gap: self.gap.map_or("", GapRule::as_str).to_owned(),
+                overlap: self.overlap_rule.map_or("", OverlapRule::as_str).to_owned(),
+            });
         }
         if let Some(period_ms) = self.every {
             return Kind::FixedRate(v1::FixedRate { period_ms, phase_ms: None });

@@ -4,6 +4,7 @@
 mod app;
 mod args;
 mod connect;
+mod cron;
 mod dev;
 mod doctor;
 mod failure;
@@ -55,6 +56,8 @@ enum Command {
     Worker(worker::WorkerCommand),
     /// Servers.
     Server(server::ServerCommand),
+    /// Cron expressions, without a server: their ticks, their meaning, their faults.
+    Cron(cron::CronCommand),
     /// Look at the database beside its servers: settings, rights, sizes, invariants.
     Doctor(doctor::Doctor),
 }
@@ -70,6 +73,7 @@ pub async fn run(cli: Cli, shutdown: CancellationToken) -> Result<Exit, Failure>
         Command::Token(token) => token.run().await,
         Command::Worker(worker) => worker.run().await,
         Command::Server(server) => server.run().await,
+        Command::Cron(cron) => cron.run(),
         Command::Doctor(doctor) => doctor.run().await,
     }
 }

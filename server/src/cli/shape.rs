@@ -142,7 +142,10 @@ fn trigger(trigger: Option<&v1::Trigger>) -> Value {
     match trigger.and_then(|trigger| trigger.kind.as_ref()) {
         None => Value::Null,
         Some(Kind::Cron(cron)) => {
-            json!({"kind": "cron", "expression": cron.expression, "dialect": text(&cron.dialect), "zone": text(&cron.zone)})
+            let [dialect, zone] = [&cron.dialect, &cron.zone].map(|word| text(word));
+            let [gap, overlap] = [&cron.gap, &cron.overlap].map(|word| text(word));
+            let expression = &cron.expression;
+            json!({"kind": "cron", "expression": expression, "dialect": dialect, "zone": zone, "gap": gap, "overlap": overlap})
         }
         Some(Kind::FixedRate(rate)) => {
             json!({"kind": "fixed_rate", "period_ms": rate.period_ms, "phase": rate.phase_ms.map(instant)})
@@ -285,7 +288,7 @@ fn run_state(state: v1::RunState) -> Value {
 }
 
 /// RFC 3339 with milliseconds; beyond the year 9999 the plain number.
-fn instant(ms: i64) -> Value {
+pub(super) fn instant(ms: i64) -> Value {
     match jiff::Timestamp::from_millisecond(ms) {
         Ok(at) => format!("{at:.3}").into(),
         Err(_) => ms.into(),

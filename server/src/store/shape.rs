@@ -3,8 +3,8 @@
 
 use fastjob_core::clock::Millis;
 use fastjob_core::domain::{
-    Backoff, CatchUp, CatchUpPolicy, Cron, Definition, Dialect, Limits, ManagedBy, Name, Outcome, Overlap,
-    Payload, Retry, Routing, Trigger,
+    Backoff, CatchUp, CatchUpPolicy, Cron, Definition, Dialect, GapRule, Limits, ManagedBy, Name, Outcome,
+    Overlap, OverlapRule, Payload, Retry, Routing, Trigger,
 };
 use fastjob_core::protocol::{session, v1};
 use prost::Message as _;
@@ -159,6 +159,10 @@ struct CronShape {
     #[serde(with = "DialectShape")]
     dialect: Dialect,
     zone: String,
+    #[serde(with = "gap_rule", default, skip_serializing_if = "Option::is_none")]
+    gap: Option<GapRule>,
+    #[serde(with = "overlap_rule", default, skip_serializing_if = "Option::is_none")]
+    overlap: Option<OverlapRule>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -200,6 +204,8 @@ enum ManagedByShape {
 #[serde(remote = "Dialect", rename_all = "snake_case")]
 enum DialectShape {
     Quartz,
+    Unix,
+    Spring,
 }
 
 mod name {
@@ -213,6 +219,37 @@ mod name {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Name, D::Error> {
         let text = String::deserialize(from)?;
         Name::parse(&text).map_err(D::Error::custom)
+    }
+}
+
+mod gap_rule {
+    use fastjob_core::domain::GapRule;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(rule: &Option<GapRule>, out: S) -> Result<S::Ok, S::Error> {
+        rule.map(GapRule::as_str).serialize(out)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<GapRule>, D::Error> {
+        let word: Option<String> = Option::deserialize(from)?;
+        let known = |word: String| GapRule::parse(&word).ok_or_else(|| D::Error::custom("unknown gap rule"));
+        word.map(known).transpose()
+    }
+}
+
+mod overlap_rule {
+    use fastjob_core::domain::OverlapRule;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(rule: &Option<OverlapRule>, out: S) -> Result<S::Ok, S::Error> {
+        rule.map(OverlapRule::as_str).serialize(out)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<OverlapRule>, D::Error> {
+        let word: Option<String> = Option::deserialize(from)?;
+        let known =
+            |word: String| OverlapRule::parse(&word).ok_or_else(|| D::Error::custom("unknown overlap rule"));
+        word.map(known).transpose()
     }
 }
 
@@ -250,11 +287,7 @@ mod tests {
     fn the_stored_form_of_a_definition_stays_as_it_is() {
         let definition = Definition {
             handler: Name::parse("greet").unwrap(),
-            trigger: Trigger::Cron(Cron {
-                expression: "0 0 5 * * ?".into(),
-                dialect: Dialect::Quartz,
-                zone: "Europe/Berlin".into(),
-            }),
+            trigger: Trigger::Cron(Cron::new("0 0 5 * * ?", Dialect::Quartz, "Europe/Berlin")),
             params: Payload::text("hello"),
             catch_up: CatchUp::default(),
             limits: Limits { priority: 7, ..BASELINE },
@@ -278,7 +311,10 @@ mod tests {
     #[test]
     fn every_kind_of_trigger_reads_back() {
         let at = Millis::new(-1);
+        let (gap, overlap) = (Some(GapRule::Skip), Some(OverlapRule::Both));
         let triggers = [
+            Trigger::Cron(Cron { gap, overlap, ..Cron::new("0 5 * * *", Dialect::Unix, "Europe/Berlin") }),
+            Trigger::Cron(Cron { gap, ..Cron::new("0 0 5 * * *", Dialect::Spring, "UTC") }),
             Trigger::FixedRate { period_ms: 1_000, phase: None },
             Trigger::FixedRate { period_ms: 1_000, phase: Some(at) },
             Trigger::FixedDelay { delay_ms: 0 },

@@ -56,7 +56,10 @@ async fn every_verb_about_jobs_and_runs_prints_the_promised_keys() {
     assert_eq!((&put["attempt_timeout_ms"], &put["retry"]["delay_ms"]), (&5_000.into(), &1_500.into()));
     assert_eq!(
         put["trigger"],
-        json!({"kind": "cron", "expression": "0 0 3 * * ?", "dialect": "quartz", "zone": "Europe/Berlin"})
+        json!({
+            "kind": "cron", "expression": "0 0 3 * * ?", "dialect": "quartz", "zone": "Europe/Berlin",
+            "gap": null, "overlap": null,
+        })
     );
     let next = text(&put["next_at"]);
     assert!(next.ends_with(":00:00.000Z") && next.len() == 24, "{next}");

@@ -52,13 +52,24 @@ public final class Job {
     }
 
     /**
-     * Fires by a cron expression, in the zone given by {@link #zone} or else UTC.
+     * Fires by a cron expression, in the dialect given by {@link #dialect} or else Quartz, and the zone given by
+     * {@link #zone} or else UTC.
      *
-     * @param expression Quartz dialect: 6 or 7 fields, seconds first, as {@code "0 30 6 ? * MON-FRI"}
+     * @param expression as {@code "0 30 6 ? * MON-FRI"}: in Quartz 6 or 7 fields, seconds first
      * @return a copy with it
      */
     public Job cron(String expression) {
-        return trigger(Trigger.cron(expression, fields.trigger.zone()));
+        return trigger(fields.trigger.expression(expression));
+    }
+
+    /**
+     * How the cron expression is read.
+     *
+     * @param dialect {@link Dialect#QUARTZ} if it is not given
+     * @return a copy with it
+     */
+    public Job dialect(Dialect dialect) {
+        return trigger(fields.trigger.dialect(dialect));
     }
 
     /**
@@ -68,7 +79,7 @@ public final class Job {
      * @return a copy with it
      */
     public Job zone(String zone) {
-        return trigger(Trigger.cron(fields.trigger.expression(), zone));
+        return trigger(fields.trigger.zone(zone));
     }
 
     /**

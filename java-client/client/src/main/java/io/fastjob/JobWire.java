@@ -145,7 +145,10 @@ final class JobWire {
     private static ProtoWriter trigger(Trigger trigger) {
         ProtoWriter kind = new ProtoWriter();
         switch (trigger.kind()) {
-            case CRON: kind.text(1, trigger.expression()).text(3, trigger.zone()); break;
+            case CRON:
+                kind.text(1, trigger.expression()).text(2, Enums.word(trigger.dialect())).text(3, trigger.zone())
+                    .text(4, Enums.word(trigger.gap())).text(5, Enums.word(trigger.overlap()));
+                break;
             case FIXED_RATE:
             case FIXED_DELAY: kind.integer(1, trigger.period().toMillis()); break;
             case AT: kind.packed(1, millis(trigger.instants())); break;
@@ -158,27 +161,34 @@ final class JobWire {
         Trigger trigger = Trigger.api();
         for (int tag = in.next(); tag != 0; tag = in.next()) {
             if (tag > Trigger.Kind.values().length) continue;
-            trigger = trigger(Trigger.Kind.values()[tag - 1], in.message());
+            Trigger.Kind kind = Trigger.Kind.values()[tag - 1];
+            trigger = kind == Trigger.Kind.CRON ? cron(in.message()) : trigger(kind, in.message());
         }
         return trigger;
     }
 
+    private static Trigger cron(ProtoReader in) {
+        Trigger.Cron cron = new Trigger.Cron();
+        for (int tag = in.next(); tag != 0; tag = in.next()) {
+            switch (tag) {
+                case 1: cron.expression = in.text(); break;
+                case 2: cron.dialect = Enums.named(Dialect.values(), in.text()); break;
+                case 3: cron.zone = in.text(); break;
+                case 4: cron.gap = Enums.named(GapRule.values(), in.text()); break;
+                case 5: cron.overlap = Enums.named(OverlapRule.values(), in.text()); break;
+                default: break;
+            }
+        }
+        return Trigger.of(cron);
+    }
+
     private static Trigger trigger(Trigger.Kind kind, ProtoReader in) {
-        String expression = "";
-        String zone = "";
         long[] numbers = {};
         for (int tag = in.next(); tag != 0; tag = in.next()) {
-            if (kind == Trigger.Kind.CRON && tag == 1) {
-                expression = in.text();
-            } else if (kind == Trigger.Kind.CRON && tag == 3) {
-                zone = in.text();
-            } else if (kind != Trigger.Kind.CRON && tag == 1) {
-                numbers = in.integers(numbers);
-            }
+            if (tag == 1) numbers = in.integers(numbers);
         }
         Duration first = Duration.ofMillis(numbers.length == 0 ? 0 : numbers[0]);
         switch (kind) {
-            case CRON: return Trigger.cron(expression, zone);
             case FIXED_RATE: return Trigger.every(first);
             case FIXED_DELAY: return Trigger.delay(first);
             case AT: return Trigger.at(instants(numbers));
