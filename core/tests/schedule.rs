@@ -506,7 +506,7 @@ fn the_canonical_print_is_one_for_rules_that_say_the_same_and_keeps_their_class(
         (Quartz, "0 0 0 * * 1-7 1970-2199", "0 0 0 * * ?"),
         (Quartz, "0 30,0 2-2 L,15w,l-3,LW * ? 2030/20", "0 0,30 2-2 15W,L,L-3,LW * ? 2030/20"),
         (Quartz, "0 0 22-2 ? jan,MAR,5 FRI-MON", "0 0 0-2,22,23 ? 1-5/2 SUN,MON,FRI,SAT"),
-        (Quartz, "0 0 2/24 ? * 6l,fri#2,L", "0 0 2-2 ? * SAT,FRI#2,FRIL"),
+        (Quartz, "0 0 2/24 ? * 6l,fri#2,7", "0 0 2-2 ? * SAT,FRI#2,FRIL"),
         (Unix, "@hourly", "0 * * * *"),
         (Unix, "0 0 */2 * MON", "0 0 */2 * MON"),
         (Unix, "0 0 1-31/2 * MON", "0 0 1/2 * MON"),
