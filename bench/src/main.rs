@@ -11,6 +11,7 @@ mod machine;
 mod probe;
 mod process;
 mod report;
+mod schedule;
 mod server;
 mod spread;
 mod tally;
@@ -40,6 +41,8 @@ enum Scenario {
     Spread(spread::Options),
     /// From a trigger to its handler on an idle server, beside a probe.
     ApiLatency(api_latency::Options),
+    /// What cron expressions cost, without a server.
+    Schedule(schedule::Options),
     /// The worker of the scenarios.
     #[command(hide = true)]
     Worker(worker::Options),
@@ -58,6 +61,7 @@ fn main() -> anyhow::Result<()> {
             Scenario::Lateness(options) => lateness::run(options).await,
             Scenario::Spread(options) => spread::run(options).await,
             Scenario::ApiLatency(options) => api_latency::run(options).await,
+            Scenario::Schedule(options) => schedule::run(&options),
             Scenario::Worker(options) => worker::run(options).await,
             Scenario::FloorWorker(options) => floor::worker::run(options).await,
         }

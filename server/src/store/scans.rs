@@ -217,7 +217,7 @@ const TICK_NAMED_BY_KEY: Scan = Scan {
         format!(
             "SELECT {id} AS example FROM fastjob_run
              WHERE (tick IS NOT NULL AND fire_key <> concat('t', tick))
-                OR (tick IS NULL AND source IN ('cron', 'fixed_rate', 'at') AND retry_of IS NULL)",
+                OR (tick IS NULL AND source IN ('cron', 'fixed_rate', 'daily_window', 'at') AND retry_of IS NULL)",
             id = (dialect.id)("id")
         )
     },
