@@ -101,7 +101,7 @@ impl Preview {
 
     fn tick(&self, tick: Millis) -> Value {
         let on = |zone: &TimeZone| {
-            let at = Timestamp::from_millisecond(tick.get()).ok()?.to_zoned(zone.clone());
+            let at = Timestamp::from_millisecond(tick.get()).ok()?.to_zoned_datetime(zone.clone());
             Some(at.strftime("%a %Y-%m-%d %H:%M:%S %:z").to_string())
         };
         json!({"tick": shape::instant(tick.get()), "zone_time": on(&self.zone), "viewer_time": on(&self.viewer)})
