@@ -52,6 +52,9 @@ case $scenario in
     "$bench" api-latency
     "$bench" schedule ;;
   throughput) throughput "$language" "$@" ;;
+  cluster)
+    case " $* " in *mariadb*) scripts/setup.sh mariadb ;; *) scripts/setup.sh postgres ;; esac
+    "$bench" cluster "$@" ;;
   floor | lateness | spread | api-latency | schedule) "$bench" "$scenario" "$@" ;;
-  *) echo "bench/run.sh: no scenario $scenario: all, floor, throughput, lateness, spread, api-latency, schedule" >&2; exit 2 ;;
+  *) echo "bench/run.sh: no scenario $scenario: all, floor, throughput, cluster, lateness, spread, api-latency, schedule" >&2; exit 2 ;;
 esac

@@ -2,6 +2,8 @@
 //! a scheduler around them. Judges nothing: it prints figures, and `bench/README.md` tells how to read them.
 
 mod api_latency;
+mod cluster;
+mod database;
 mod figures;
 mod floor;
 mod lateness;
@@ -31,6 +33,8 @@ enum Scenario {
     Floor(floor::Options),
     /// API runs per second, beside the floor.
     Throughput(throughput::Options),
+    /// API runs per second on PostgreSQL or MariaDB, by one server and by several, beside the floor.
+    Cluster(cluster::Options),
     /// How late ticks are, beside a probe.
     Lateness(lateness::Options),
     /// What a run costs in one app and in a thousand.
@@ -53,6 +57,7 @@ fn main() -> anyhow::Result<()> {
         match Arguments::parse().scenario {
             Scenario::Floor(options) => floor::run(options).await,
             Scenario::Throughput(options) => throughput::run(options).await,
+            Scenario::Cluster(options) => cluster::run(options).await,
             Scenario::Lateness(options) => lateness::run(options).await,
             Scenario::Spread(options) => spread::run(options).await,
             Scenario::ApiLatency(options) => api_latency::run(options).await,

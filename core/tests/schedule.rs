@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets the unexpected should panic")]
 
 use fastjob_core::clock::Millis;
-use fastjob_core::domain::{Cron, Dialect, GapRule, OverlapRule, Trigger};
+use fastjob_core::domain::{Cron, DailyWindow, Dialect, GapRule, OverlapRule, Trigger, Weekday};
 use fastjob_core::schedule::{Explained, Language, Schedule, ScheduleError};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -506,7 +506,7 @@ fn the_canonical_print_is_one_for_rules_that_say_the_same_and_keeps_their_class(
         (Quartz, "0 0 0 * * 1-7 1970-2199", "0 0 0 * * ?"),
         (Quartz, "0 30,0 2-2 L,15w,l-3,LW * ? 2030/20", "0 0,30 2-2 15W,L,L-3,LW * ? 2030/20"),
         (Quartz, "0 0 22-2 ? jan,MAR,5 FRI-MON", "0 0 0-2,22,23 ? 1-5/2 SUN,MON,FRI,SAT"),
-        (Quartz, "0 0 2/24 ? * 6l,fri#2,L", "0 0 2-2 ? * SAT,FRI#2,FRIL"),
+        (Quartz, "0 0 2/24 ? * 6l,fri#2,7", "0 0 2-2 ? * SAT,FRI#2,FRIL"),
         (Unix, "@hourly", "0 * * * *"),
         (Unix, "0 0 */2 * MON", "0 0 */2 * MON"),
         (Unix, "0 0 1-31/2 * MON", "0 0 1/2 * MON"),
@@ -628,6 +628,36 @@ fn periods_delays_and_instants_out_of_bounds_are_refused() {
     for (trigger, code) in table {
         assert_eq!(Schedule::compile(&trigger, Millis::new(0)).unwrap_err().code, code, "{trigger:?}");
     }
+}
+
+fn window(from_s: i32, to_s: i32, every_ms: i64, weekdays: &[Weekday], zone: &str) -> Schedule {
+    let weekdays = weekdays.iter().copied().collect();
+    let window = DailyWindow { weekdays, from_s, to_s, every_ms, zone: zone.to_owned() };
+    Schedule::compile(&Trigger::DailyWindow(window), Millis::new(0)).unwrap()
+}
+
+#[test]
+fn a_daily_window_fires_evenly_from_its_start_and_follows_the_clock_where_it_jumps() {
+    let hour = 3_600;
+    let workdays = &Weekday::ALL[..5];
+    let schedule = window(9 * hour, 10 * hour, 1_500_000, workdays, "Europe/Berlin");
+    let ticks: Vec<_> = schedule.ticks_after(at("2026-11-27T00:00:00Z")).take(5).collect();
+    let shown: Vec<_> = ticks.iter().map(|tick| show(Some(*tick))[8..16].to_owned()).collect();
+    assert_eq!(shown, ["27T08:00", "27T08:25", "27T08:50", "30T08:00", "30T08:25"]);
+    let back: Vec<_> = schedule.ticks_before(ticks[4].plus(1)).take(5).collect();
+    assert_eq!(back, ticks.iter().rev().copied().collect::<Vec<_>>());
+    let night = window(hour, 24 * hour, 1_800_000, &Weekday::ALL, "Europe/Berlin");
+    let from = |text: &str, count| {
+        let ticks = night.ticks_after(at(text)).take(count);
+        ticks.map(|tick| show(Some(tick))[11..16].to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(from("2026-03-28T22:30:00Z", 3), ["00:00", "00:30", "01:00"]);
+    assert_eq!(
+        from("2026-10-24T22:00:00Z", 7),
+        ["23:00", "23:30", "00:00", "00:30", "01:00", "01:30", "02:00"]
+    );
+    assert_eq!(from("2026-11-24T22:00:00Z", 3), ["22:30", "00:00", "00:30"]);
+    assert!(night.is_subdaily() && !window(5, 5, 1_000, workdays, "UTC").is_subdaily());
 }
 
 #[test]

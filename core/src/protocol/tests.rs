@@ -88,6 +88,23 @@ const BAD_JOBS: &[BadJob] = &[
     (|spec| spec.trigger = Some(rate(-1, None)), "trigger.fixed_rate.period_ms", "out_of_bounds"),
     (|spec| spec.trigger = Some(rate(i64::MAX, None)), "trigger.fixed_rate.period_ms", "out_of_bounds"),
     (|spec| spec.trigger = Some(rate(1_000, Some(-1))), "trigger.fixed_rate.phase_ms", "out_of_bounds"),
+    (|spec| set_window(spec, |it| it.from.clear()), "trigger.daily_window.from", "bad_time"),
+    (|spec| set_window(spec, |it| it.from = "9:00".into()), "trigger.daily_window.from", "bad_time"),
+    (|spec| set_window(spec, |it| it.from = "24:00".into()), "trigger.daily_window.from", "out_of_bounds"),
+    (|spec| set_window(spec, |it| it.to = "24:00:01".into()), "trigger.daily_window.to", "bad_time"),
+    (|spec| set_window(spec, |it| it.to = "08:59:59".into()), "trigger.daily_window.to", "window_reversed"),
+    (|spec| set_window(spec, |it| it.every_ms = 0), "trigger.daily_window.every_ms", "period_out_of_bounds"),
+    (
+        |spec| set_window(spec, |it| it.every_ms = 1_500),
+        "trigger.daily_window.every_ms",
+        "period_out_of_bounds",
+    ),
+    (
+        |spec| set_window(spec, |it| it.weekdays = vec!["may".into()]),
+        "trigger.daily_window.weekdays",
+        "unknown_value",
+    ),
+    (|spec| set_window(spec, |it| it.zone = "Mars/Base".into()), "trigger.daily_window.zone", "unknown_zone"),
     (|spec| spec.trigger = Some(delay(-1)), "trigger.fixed_delay.delay_ms", "out_of_bounds"),
     (|spec| spec.trigger = Some(at(vec![])), "trigger.at.instants", "out_of_bounds"),
     (|spec| spec.trigger = Some(at(vec![1; 1_001])), "trigger.at.instants", "out_of_bounds"),
@@ -132,6 +149,23 @@ fn set_cron(spec: &mut v1::JobSpec, change: fn(&mut v1::Cron)) {
     let mut cron = v1::Cron { expression: "0 0 3 * * ?".into(), ..v1::Cron::default() };
     change(&mut cron);
     spec.trigger = Some(trigger(v1::trigger::Kind::Cron(cron)));
+}
+
+fn window() -> v1::DailyWindow {
+    let weekdays = vec!["mon".into(), "fri".into()];
+    v1::DailyWindow {
+        weekdays,
+        from: "09:00".into(),
+        to: "17:30:15".into(),
+        every_ms: 60_000,
+        ..Default::default()
+    }
+}
+
+fn set_window(spec: &mut v1::JobSpec, change: fn(&mut v1::DailyWindow)) {
+    let mut window = window();
+    change(&mut window);
+    spec.trigger = Some(trigger(v1::trigger::Kind::DailyWindow(window)));
 }
 
 /// Makes it an interval.
@@ -222,6 +256,10 @@ fn triggers() -> impl Strategy<Value = v1::Trigger> {
             .prop_map(|(period, phase)| rate(period, phase)),
         (0..Trigger::MAX_PERIOD_MS).prop_map(delay),
         proptest::collection::vec(0..field::MAX_INSTANT, 1..20).prop_map(at),
+        Just(trigger(v1::trigger::Kind::DailyWindow(v1::DailyWindow {
+            zone: "Asia/Tokyo".into(),
+            ..window()
+        }))),
         Just(trigger(v1::trigger::Kind::Api(v1::ApiOnly {}))),
     ]
 }

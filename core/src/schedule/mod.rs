@@ -9,12 +9,13 @@ mod expression;
 mod interval;
 mod timer;
 mod times;
+mod window;
 mod zone;
 
 use std::sync::Arc;
 
 pub use catch_up::{Judged, Missed, MissedTicks, Outage};
-pub use explain::Explained;
+pub use explain::{Explained, words};
 pub use expression::Language;
 pub use timer::Timer;
 
@@ -37,6 +38,7 @@ pub struct Schedule(Arc<Rule>);
 )]
 enum Rule {
     Cron(Zoned),
+    DailyWindow(Zoned),
     FixedRate(Grid),
     At(Instants),
     Untimed,
@@ -71,6 +73,7 @@ impl Schedule {
     pub fn compile(trigger: &Trigger, created_at: Millis) -> Result<Self, ScheduleError> {
         let rule = match trigger {
             Trigger::Cron(cron) => Rule::Cron(Zoned::compile(cron)?),
+            Trigger::DailyWindow(window) => Rule::DailyWindow(Zoned::window(window)?),
             Trigger::FixedRate { period_ms, phase } => {
                 Rule::FixedRate(Grid::compile(*period_ms, *phase, created_at)?)
             }
@@ -101,7 +104,7 @@ impl Schedule {
     /// The first tick strictly after `after`. `None`: there is none; always for fixed delay and API.
     pub fn next(&self, after: Millis) -> Option<Millis> {
         match &*self.0 {
-            Rule::Cron(zoned) => zoned.next(after),
+            Rule::Cron(zoned) | Rule::DailyWindow(zoned) => zoned.next(after),
             Rule::FixedRate(grid) => grid.next(after),
             Rule::At(instants) => instants.next(after),
             Rule::Untimed => None,
@@ -111,7 +114,7 @@ impl Schedule {
     /// The last tick strictly before `before`.
     pub fn previous(&self, before: Millis) -> Option<Millis> {
         match &*self.0 {
-            Rule::Cron(zoned) => zoned.previous(before),
+            Rule::Cron(zoned) | Rule::DailyWindow(zoned) => zoned.previous(before),
             Rule::FixedRate(grid) => grid.previous(before),
             Rule::At(instants) => instants.previous(before),
             Rule::Untimed => None,
@@ -122,7 +125,7 @@ impl Schedule {
     /// the next day. `None` for triggers without a zone.
     pub fn civil_date(&self, tick: Millis) -> Option<jiff::civil::Date> {
         match &*self.0 {
-            Rule::Cron(zoned) => Some(zoned.civil_of(tick).date()),
+            Rule::Cron(zoned) | Rule::DailyWindow(zoned) => Some(zoned.civil_of(tick).date()),
             Rule::FixedRate(_) | Rule::At(_) | Rule::Untimed => None,
         }
     }
@@ -130,10 +133,20 @@ impl Schedule {
     /// The ticks repeat within a day.
     pub fn is_subdaily(&self) -> bool {
         match &*self.0 {
-            Rule::Cron(zoned) => zoned.is_subdaily(),
+            Rule::Cron(zoned) | Rule::DailyWindow(zoned) => zoned.is_subdaily(),
             Rule::FixedRate(grid) => grid.period_ms() < DAY_MS,
             Rule::At(_) | Rule::Untimed => false,
         }
+    }
+
+    /// The ticks strictly after `after`, rising.
+    pub fn ticks_after(&self, after: Millis) -> impl Iterator<Item = Millis> {
+        std::iter::successors(self.next(after), |tick| self.next(*tick))
+    }
+
+    /// The ticks strictly before `before`, falling.
+    pub fn ticks_before(&self, before: Millis) -> impl Iterator<Item = Millis> {
+        std::iter::successors(self.previous(before), |tick| self.previous(*tick))
     }
 
     /// How many ticks lie in `first..=last`; `None` above `limit`.
@@ -156,6 +169,7 @@ impl Schedule {
     fn never_fires(&self) -> ScheduleError {
         let field = match *self.0 {
             Rule::Cron(_) => "cron.expression",
+            Rule::DailyWindow(_) => "daily_window",
             Rule::FixedRate(_) => "fixed_rate.phase",
             Rule::At(_) | Rule::Untimed => "at",
         };

@@ -12,9 +12,9 @@ use jiff::tz::TimeZone;
 use super::ScheduleError;
 use super::civil::{self, Civil, END, FIRST};
 use super::expression::{Expression, Kind};
-use super::times::Times;
+use super::window;
 use crate::clock::Millis;
-use crate::domain::{Cron, GapRule, OverlapRule};
+use crate::domain::{Cron, DailyWindow, GapRule, OverlapRule};
 
 /// No clock is further from UTC than this, and none jumps by more.
 const TWO_DAYS_S: i64 = 2 * 86_400;
@@ -41,15 +41,19 @@ impl Zoned {
     pub(super) fn compile(cron: &Cron) -> Result<Self, ScheduleError> {
         let expression = Expression::read(cron)?;
         let (gap, overlap) = jump_rules(cron, expression.kind())?;
-        let zone = find_zone(&cron.zone)?;
-        let (seconds, minutes, hours) = (expression.seconds, expression.minutes, expression.hours);
-        let times = Times::new(seconds.values, minutes.values, hours.values)
-            .expect("a field that was read has a value");
+        let zone = find_zone("cron.zone", &cron.zone)?;
+        let times = expression.times();
         Ok(Self { civil: Civil { days: expression.days, times }, gap, overlap, zone })
     }
 
+    pub(super) fn window(window: &DailyWindow) -> Result<Self, ScheduleError> {
+        let civil = Civil { days: window::days(window)?, times: window::times(window)? };
+        let zone = find_zone("daily_window.zone", &window.zone)?;
+        Ok(Self { civil, gap: GapRule::Skip, overlap: OverlapRule::Both, zone })
+    }
+
     pub(super) const fn is_subdaily(&self) -> bool {
-        self.civil.times.count() > 1
+        self.civil.times.count > 1
     }
 
     pub(super) fn next(&self, after: Millis) -> Option<Millis> {
@@ -198,10 +202,10 @@ const NOT_ZONES: [&str; 4] = ["localtime", "posixrules", "Factory", "Etc/Unknown
 const ALIKE: f64 = 0.8;
 const MAX_ZONE_CHARS: usize = 64;
 
-fn find_zone(name: &str) -> Result<TimeZone, ScheduleError> {
+fn find_zone(field: &'static str, name: &str) -> Result<TimeZone, ScheduleError> {
     let unknown = |message: String| ScheduleError {
         code: "unknown_zone",
-        field: "cron.zone",
+        field,
         message,
         position: None,
         remedy: "write the IANA name of the zone, as Europe/Berlin or UTC",

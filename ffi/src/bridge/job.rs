@@ -50,6 +50,14 @@ pub enum JobTrigger<'a> {
     },
     FixedRate {
         period_ms: i64,
+        phase_ms: Option<i64>,
+    },
+    DailyWindow {
+        weekdays: Option<&'a str>,
+        from: &'a str,
+        to: &'a str,
+        every_ms: i64,
+        zone: Option<&'a str>,
     },
     FixedDelay {
         delay_ms: i64,
@@ -164,7 +172,16 @@ impl JobTrigger<'_> {
                 gap: gap.unwrap_or_default().to_owned(),
                 overlap: overlap.unwrap_or_default().to_owned(),
             }),
-            Self::FixedRate { period_ms } => Kind::FixedRate(v1::FixedRate { period_ms, phase_ms: None }),
+            Self::FixedRate { period_ms, phase_ms } => Kind::FixedRate(v1::FixedRate { period_ms, phase_ms }),
+            Self::DailyWindow { weekdays, from, to, every_ms, zone } => Kind::DailyWindow(v1::DailyWindow {
+                weekdays: weekdays
+                    .map(|days| days.split(',').map(str::to_owned).collect())
+                    .unwrap_or_default(),
+                from: from.to_owned(),
+                to: to.to_owned(),
+                every_ms,
+                zone: zone.unwrap_or_default().to_owned(),
+            }),
             Self::FixedDelay { delay_ms } => Kind::FixedDelay(v1::FixedDelay { delay_ms }),
             Self::At { instants } => Kind::At(v1::At { instants: instants.to_vec() }),
             Self::Api => Kind::Api(v1::ApiOnly {}),

@@ -12,6 +12,7 @@ mod follow;
 mod job;
 mod job_put;
 mod job_run;
+mod preview;
 mod print;
 mod run;
 mod serve;

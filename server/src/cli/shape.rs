@@ -150,6 +150,10 @@ fn trigger(trigger: Option<&v1::Trigger>) -> Value {
         Some(Kind::FixedRate(rate)) => {
             json!({"kind": "fixed_rate", "period_ms": rate.period_ms, "phase": rate.phase_ms.map(instant)})
         }
+        Some(Kind::DailyWindow(window)) => {
+            let v1::DailyWindow { weekdays, from, to, every_ms, zone } = window;
+            json!({"kind": "daily_window", "weekdays": weekdays, "from": from, "to": to, "every_ms": every_ms, "zone": zone})
+        }
         Some(Kind::FixedDelay(delay)) => json!({"kind": "fixed_delay", "delay_ms": delay.delay_ms}),
         Some(Kind::At(at)) => {
             json!({"kind": "at", "instants": at.instants.iter().copied().map(instant).collect::<Vec<_>>()})
@@ -269,6 +273,7 @@ fn source(source: v1::Source) -> Value {
         v1::Source::Cron => "cron".into(),
         v1::Source::FixedRate => "fixed_rate".into(),
         v1::Source::FixedDelay => "fixed_delay".into(),
+        v1::Source::DailyWindow => "daily_window".into(),
         v1::Source::At => "at".into(),
         v1::Source::Api => "api".into(),
         v1::Source::Manual => "manual".into(),

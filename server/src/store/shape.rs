@@ -1,10 +1,12 @@
 //! The JSON that a row keeps of a definition and of limits, and its mapping to the domain. A key or word once written
 //! stays readable for ever; what is not known here is a corrupt row, never a guess.
 
+use std::collections::BTreeSet;
+
 use fastjob_core::clock::Millis;
 use fastjob_core::domain::{
-    Backoff, CatchUp, CatchUpPolicy, Cron, Definition, Dialect, GapRule, Limits, ManagedBy, Name, Outcome,
-    Overlap, OverlapRule, Payload, Retry, Routing, Trigger,
+    Backoff, CatchUp, CatchUpPolicy, Cron, DailyWindow, Definition, Dialect, GapRule, Limits, ManagedBy,
+    Name, Outcome, Overlap, OverlapRule, Payload, Retry, Routing, Trigger, Weekday,
 };
 use fastjob_core::protocol::{session, v1};
 use prost::Message as _;
@@ -147,6 +149,8 @@ enum TriggerShape {
     FixedDelay {
         delay_ms: i64,
     },
+    #[serde(with = "DailyWindowShape")]
+    DailyWindow(DailyWindow),
     #[serde(with = "instants")]
     At(Vec<Millis>),
     Api,
@@ -163,6 +167,17 @@ struct CronShape {
     gap: Option<GapRule>,
     #[serde(with = "overlap_rule", default, skip_serializing_if = "Option::is_none")]
     overlap: Option<OverlapRule>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "DailyWindow")]
+struct DailyWindowShape {
+    #[serde(with = "weekdays")]
+    weekdays: BTreeSet<Weekday>,
+    from_s: i32,
+    to_s: i32,
+    every_ms: i64,
+    zone: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -219,6 +234,23 @@ mod name {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Name, D::Error> {
         let text = String::deserialize(from)?;
         Name::parse(&text).map_err(D::Error::custom)
+    }
+}
+
+mod weekdays {
+    use std::collections::BTreeSet;
+
+    use fastjob_core::domain::Weekday;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(days: &BTreeSet<Weekday>, out: S) -> Result<S::Ok, S::Error> {
+        out.collect_seq(days.iter().map(|day| day.as_str()))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeSet<Weekday>, D::Error> {
+        let words: Vec<String> = Vec::deserialize(from)?;
+        let known = |word: String| Weekday::parse(&word).ok_or_else(|| D::Error::custom("unknown weekday"));
+        words.into_iter().map(known).collect()
     }
 }
 
@@ -318,6 +350,13 @@ mod tests {
             Trigger::FixedRate { period_ms: 1_000, phase: None },
             Trigger::FixedRate { period_ms: 1_000, phase: Some(at) },
             Trigger::FixedDelay { delay_ms: 0 },
+            Trigger::DailyWindow(DailyWindow {
+                weekdays: [Weekday::Sunday, Weekday::Monday].into(),
+                from_s: 32_400,
+                to_s: 86_400,
+                every_ms: 1_200_000,
+                zone: "Europe/Berlin".into(),
+            }),
             Trigger::At(vec![at, Millis::MAX]),
             Trigger::Api,
         ];

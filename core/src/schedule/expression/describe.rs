@@ -38,7 +38,7 @@ impl Expression {
     fn clock(&self, language: Language) -> String {
         let count = [self.seconds, self.minutes, self.hours].map(|field| field.values.count_ones());
         if count.iter().product::<u32>() <= MAX_TIMES {
-            let times = list(&self.times(), language);
+            let times = list(&self.times_of_day(), language);
             return match language {
                 English => format!("at {times}"),
                 Chinese => times,
@@ -69,7 +69,7 @@ impl Expression {
         })
     }
 
-    fn times(&self) -> Vec<String> {
+    fn times_of_day(&self) -> Vec<String> {
         let mut times = Vec::new();
         for hour in bits(self.hours.values) {
             for minute in bits(self.minutes.values) {
@@ -127,7 +127,7 @@ impl Pace {
     }
 }
 
-fn days(days: &Days, language: Language) -> String {
+pub(in crate::schedule) fn days(days: &Days, language: Language) -> String {
     let said_month_days =
         (days.month_days.plain != ALL_MONTH_DAYS).then(|| month_days(days.month_days, language));
     let said_weekdays = (days.weekdays != Weekdays::ALL).then(|| weekdays(days.weekdays, language));

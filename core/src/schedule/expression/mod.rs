@@ -5,7 +5,7 @@
 //! fields mean together and which special days exist, is the dialect's.
 
 mod day;
-mod describe;
+pub(super) mod describe;
 mod field;
 mod layout;
 mod print;
@@ -13,6 +13,7 @@ mod word;
 
 use super::ScheduleError;
 use super::days::Days;
+use super::times::Times;
 use crate::domain::{Cron, Dialect};
 pub use describe::Language;
 use field::Field;
@@ -63,6 +64,10 @@ impl Expression {
         } else {
             Kind::Fixed
         }
+    }
+
+    pub(super) fn times(&self) -> Times {
+        Times::of_fields(self.seconds.values, self.minutes.values, self.hours.values)
     }
 
     fn of_fields(text: &str, dialect: Dialect) -> Result<Self, ScheduleError> {

@@ -39,11 +39,13 @@ impl Question {
     }
 
     pub(super) fn ticks_of(&self, schedule: &Schedule, asked: Asked) -> Vec<Millis> {
-        let step = |at: Millis| match asked {
-            Asked::Previous => schedule.previous(at),
-            Asked::Next | Asked::Explain | Asked::Check => schedule.next(at),
-        };
-        std::iter::successors(step(self.from), |tick| step(*tick)).take(self.count as usize).collect()
+        let count = self.count as usize;
+        match asked {
+            Asked::Previous => schedule.ticks_before(self.from).take(count).collect(),
+            Asked::Next | Asked::Explain | Asked::Check => {
+                schedule.ticks_after(self.from).take(count).collect()
+            }
+        }
     }
 
     pub(super) fn check(&self) -> Result<(), ScheduleError> {

@@ -73,7 +73,20 @@ public final class Job {
     }
 
     /**
-     * The zone of the cron expression.
+     * Fires at an even pace within a window of each day, in the zone given by {@link #zone} or else UTC. For some weekdays
+     * only, see {@link Trigger#dailyWindow}.
+     *
+     * @param from the first time of the day, as {@code 09:00}
+     * @param to no tick is later: up to {@code 24:00}
+     * @param every whole seconds, 1 s to 24 h
+     * @return a copy with it
+     */
+    public Job dailyWindow(String from, String to, Duration every) {
+        return trigger(Trigger.dailyWindow(from, to, every).zone(fields.trigger.zone()));
+    }
+
+    /**
+     * The zone of the cron expression or the daily window.
      *
      * @param zone IANA name, as {@code "Europe/Berlin"}
      * @return a copy with it

@@ -1,5 +1,6 @@
 package io.fastjob;
 
+import java.time.DayOfWeek;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -22,19 +23,15 @@ public final class Trigger {
         /** Once at each of some instants. */
         AT,
         /** Only when called. */
-        API
+        API,
+        /** At an even pace within a window of the day. */
+        DAILY_WINDOW
     }
 
-    private final Kind kind;
-    private final Cron cron;
-    private final long millis;
-    private final List<Instant> instants;
+    private final Fields fields;
 
-    private Trigger(Kind kind, Cron cron, long millis, List<Instant> instants) {
-        this.kind = kind;
-        this.cron = cron;
-        this.millis = millis;
-        this.instants = instants;
+    private Trigger(Fields fields) {
+        this.fields = fields;
     }
 
     /**
@@ -45,21 +42,18 @@ public final class Trigger {
      * @return the trigger
      */
     public static Trigger cron(String expression, String zone) {
-        Cron cron = new Cron();
-        cron.expression = Objects.requireNonNull(expression, "expression");
-        cron.zone = Objects.requireNonNull(zone, "zone");
-        return of(cron);
+        return of(Kind.CRON).expression(expression).zone(zone);
     }
 
     /**
      * How the cron expression is read.
      *
      * @param dialect quartz if it is not given
-     * @return a cron trigger with it
+     * @return a copy with it
      */
     public Trigger dialect(Dialect dialect) {
         Objects.requireNonNull(dialect, "dialect");
-        return withCron(c -> c.dialect = dialect);
+        return with(f -> f.dialect = dialect);
     }
 
     /**
@@ -67,11 +61,11 @@ public final class Trigger {
      * in seconds, minutes and hours.
      *
      * @param gap {@link GapRule#NEXT} if it is not given
-     * @return a cron trigger with it
+     * @return a copy with it
      */
     public Trigger gap(GapRule gap) {
         Objects.requireNonNull(gap, "gap");
-        return withCron(c -> c.gap = gap);
+        return with(f -> f.gap = gap);
     }
 
     /**
@@ -79,11 +73,11 @@ public final class Trigger {
      * seconds, minutes and hours.
      *
      * @param overlap {@link OverlapRule#FIRST} if it is not given
-     * @return a cron trigger with it
+     * @return a copy with it
      */
     public Trigger overlap(OverlapRule overlap) {
         Objects.requireNonNull(overlap, "overlap");
-        return withCron(c -> c.overlap = overlap);
+        return with(f -> f.overlap = overlap);
     }
 
     /**
@@ -94,6 +88,57 @@ public final class Trigger {
      */
     public static Trigger every(Duration period) {
         return of(Kind.FIXED_RATE, Durations.millis("period", period));
+    }
+
+    /**
+     * An instant of a fixed rate, instead of the job's creation.
+     *
+     * @param phase any instant at which the rate would fire
+     * @return a copy with it
+     */
+    public Trigger phase(Instant phase) {
+        Objects.requireNonNull(phase, "phase");
+        return with(f -> f.phase = phase);
+    }
+
+    /**
+     * At an even pace within a window of each day, in UTC unless {@link #zone(String)} is given, on all days unless
+     * {@link #weekdays(DayOfWeek...)} are.
+     *
+     * @param from the first time of the day, as {@code 09:00} or {@code 09:00:30}
+     * @param to no tick is later: up to {@code 24:00}
+     * @param every whole seconds, 1 s to 24 h
+     * @return the trigger
+     */
+    public static Trigger dailyWindow(String from, String to, Duration every) {
+        Objects.requireNonNull(from, "from");
+        Objects.requireNonNull(to, "to");
+        return of(Kind.DAILY_WINDOW, Durations.millis("every", every)).with(f -> {
+            f.from = from;
+            f.to = to;
+        });
+    }
+
+    /**
+     * The days of a daily window.
+     *
+     * @param days all if none is given
+     * @return a copy with them
+     */
+    public Trigger weekdays(DayOfWeek... days) {
+        List<DayOfWeek> copy = new ArrayList<>(Arrays.asList(days));
+        return with(f -> f.weekdays = Collections.unmodifiableList(copy));
+    }
+
+    /**
+     * The zone of a cron expression or a daily window.
+     *
+     * @param zone IANA name, as {@code Europe/Berlin}; empty means UTC
+     * @return a copy with it
+     */
+    public Trigger zone(String zone) {
+        Objects.requireNonNull(zone, "zone");
+        return with(f -> f.zone = zone);
     }
 
     /**
@@ -122,7 +167,7 @@ public final class Trigger {
      * @return the trigger
      */
     public static Trigger api() {
-        return of(Kind.API, 0);
+        return of(Kind.API);
     }
 
     /**
@@ -131,7 +176,7 @@ public final class Trigger {
      * @return the kind
      */
     public Kind kind() {
-        return kind;
+        return fields.kind;
     }
 
     /**
@@ -140,7 +185,7 @@ public final class Trigger {
      * @return as it was given; empty unless the kind is cron
      */
     public String expression() {
-        return cron.expression;
+        return fields.expression;
     }
 
     /**
@@ -149,16 +194,16 @@ public final class Trigger {
      * @return null if it was not given
      */
     public @Nullable Dialect dialect() {
-        return cron.dialect;
+        return fields.dialect;
     }
 
     /**
-     * The zone of the cron expression.
+     * The zone of the cron expression or the daily window.
      *
      * @return IANA name; empty means UTC
      */
     public String zone() {
-        return cron.zone;
+        return fields.zone;
     }
 
     /**
@@ -167,7 +212,7 @@ public final class Trigger {
      * @return null if it was not given
      */
     public @Nullable GapRule gap() {
-        return cron.gap;
+        return fields.gap;
     }
 
     /**
@@ -176,16 +221,52 @@ public final class Trigger {
      * @return null if it was not given
      */
     public @Nullable OverlapRule overlap() {
-        return cron.overlap;
+        return fields.overlap;
     }
 
     /**
-     * The period of a fixed rate, or the delay of a fixed delay.
+     * The period of a fixed rate or a daily window, or the delay of a fixed delay.
      *
      * @return zero for the other kinds
      */
     public Duration period() {
-        return Duration.ofMillis(millis);
+        return Duration.ofMillis(fields.millis);
+    }
+
+    /**
+     * An instant of a fixed rate.
+     *
+     * @return null if it was not given
+     */
+    public @Nullable Instant phase() {
+        return fields.phase;
+    }
+
+    /**
+     * The first time of a daily window.
+     *
+     * @return empty for the other kinds
+     */
+    public String from() {
+        return fields.from;
+    }
+
+    /**
+     * The end of a daily window.
+     *
+     * @return empty for the other kinds
+     */
+    public String to() {
+        return fields.to;
+    }
+
+    /**
+     * The days of a daily window.
+     *
+     * @return empty for all
+     */
+    public List<DayOfWeek> weekdays() {
+        return fields.weekdays;
     }
 
     /**
@@ -194,61 +275,85 @@ public final class Trigger {
      * @return empty for the other kinds
      */
     public List<Instant> instants() {
-        return instants;
+        return fields.instants;
     }
 
     @Override
     public String toString() {
-        switch (kind) {
-            case CRON: return "cron " + cron.expression + (cron.zone.isEmpty() ? "" : " " + cron.zone);
+        switch (fields.kind) {
+            case CRON: return "cron " + fields.expression + in(fields.zone);
             case FIXED_RATE: return "every " + period();
             case FIXED_DELAY: return "delay " + period();
-            case AT: return "at " + instants;
+            case DAILY_WINDOW: return "every " + period() + " " + fields.from + "-" + fields.to + in(fields.zone);
+            case AT: return "at " + fields.instants;
             default: return "api";
         }
     }
 
     static Trigger at(List<Instant> instants) {
-        return new Trigger(Kind.AT, new Cron(), 0, Collections.unmodifiableList(new ArrayList<>(instants)));
+        List<Instant> copy = Collections.unmodifiableList(new ArrayList<>(instants));
+        return of(Kind.AT).with(f -> f.instants = copy);
     }
 
-    static Trigger of(Cron cron) {
-        return new Trigger(Kind.CRON, cron, 0, Collections.<Instant>emptyList());
+    static Trigger of(Kind kind) {
+        Fields fields = new Fields();
+        fields.kind = kind;
+        return new Trigger(fields);
     }
 
-    /** A cron trigger with another expression, and all else as it is. */
+    /** A cron trigger with this expression, and all else as it is. */
     Trigger expression(String expression) {
         Objects.requireNonNull(expression, "expression");
-        return withCron(c -> c.expression = expression);
+        return with(f -> {
+            f.kind = Kind.CRON;
+            f.expression = expression;
+        });
     }
 
-    /** A cron trigger with another zone, and all else as it is. */
-    Trigger zone(String zone) {
-        Objects.requireNonNull(zone, "zone");
-        return withCron(c -> c.zone = zone);
-    }
-
-    private Trigger withCron(Consumer<Cron> change) {
-        Cron copy = new Cron();
-        copy.expression = cron.expression;
-        copy.dialect = cron.dialect;
-        copy.zone = cron.zone;
-        copy.gap = cron.gap;
-        copy.overlap = cron.overlap;
+    Trigger with(Consumer<Fields> change) {
+        Fields copy = fields.copy();
         change.accept(copy);
-        return of(copy);
+        return new Trigger(copy);
     }
 
     private static Trigger of(Kind kind, long millis) {
-        return new Trigger(kind, new Cron(), millis, Collections.<Instant>emptyList());
+        return of(kind).with(f -> f.millis = millis);
     }
 
-    /** What a cron trigger says; changed only before a trigger has it. */
-    static final class Cron {
+    private static String in(String zone) {
+        return zone.isEmpty() ? "" : " " + zone;
+    }
+
+    /** What a trigger says; changed only before a trigger has it. */
+    static final class Fields {
+        Kind kind = Kind.API;
         String expression = "";
         @Nullable Dialect dialect;
         String zone = "";
         @Nullable GapRule gap;
         @Nullable OverlapRule overlap;
+        long millis;
+        @Nullable Instant phase;
+        String from = "";
+        String to = "";
+        List<DayOfWeek> weekdays = Collections.emptyList();
+        List<Instant> instants = Collections.emptyList();
+
+        Fields copy() {
+            Fields copy = new Fields();
+            copy.kind = kind;
+            copy.expression = expression;
+            copy.dialect = dialect;
+            copy.zone = zone;
+            copy.gap = gap;
+            copy.overlap = overlap;
+            copy.millis = millis;
+            copy.phase = phase;
+            copy.from = from;
+            copy.to = to;
+            copy.weekdays = weekdays;
+            copy.instants = instants;
+            return copy;
+        }
     }
 }
