@@ -3,6 +3,8 @@
 
 mod app;
 mod args;
+mod audit;
+mod audit_read;
 mod connect;
 mod cron;
 mod dev;
@@ -57,6 +59,8 @@ enum Command {
     Worker(worker::WorkerCommand),
     /// Servers.
     Server(server::ServerCommand),
+    /// Prove that runs and gaps are the ticks of every schedule, from its edit history.
+    Audit(audit::AuditCommand),
     /// Cron expressions, without a server: their ticks, their meaning, their faults.
     Cron(cron::CronCommand),
     /// Look at the database beside its servers: settings, rights, sizes, invariants.
@@ -74,6 +78,7 @@ pub async fn run(cli: Cli, shutdown: CancellationToken) -> Result<Exit, Failure>
         Command::Token(token) => token.run().await,
         Command::Worker(worker) => worker.run().await,
         Command::Server(server) => server.run().await,
+        Command::Audit(audit) => audit.run().await,
         Command::Cron(cron) => cron.run(),
         Command::Doctor(doctor) => doctor.run().await,
     }

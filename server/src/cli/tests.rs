@@ -33,6 +33,8 @@ fn the_documented_commands_are_read() {
         "fastjob cron check x",
         "fastjob job run a --params 1 --at 5 --key k --wait --timeout 500ms",
         "fastjob job next a --count 500 --from -1 -o json",
+        "fastjob job history a",
+        "fastjob audit --app a --job j --from 1 --to 2 -o json",
         "fastjob job ledger a --from 1 --to 2 --server a:1 --server b:2 --app x --token-file t -o table",
         "fastjob run get 0190b2c4-0000-7000-8000-000000000001",
         "fastjob run wait --job a --key k --timeout 1s",
