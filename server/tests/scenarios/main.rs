@@ -25,6 +25,7 @@ mod postgres;
 mod queues;
 mod restarts;
 mod sample;
+mod schedule_tools;
 mod sql_door;
 mod stage;
 mod stream;
