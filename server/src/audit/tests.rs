@@ -5,9 +5,8 @@ use fastjob_core::domain::{
 };
 use fastjob_core::id::Id;
 use fastjob_core::protocol::{job, v1};
-use proptest::prelude::*;
-
 use fastjob_core::schedule::Schedule;
+use proptest::prelude::*;
 
 use super::*;
 
