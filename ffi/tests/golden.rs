@@ -203,6 +203,7 @@ fn run() -> v1::Run {
         }],
         progress_percent: Some(0),
         progress_note: "half".into(),
+        fire_key: String::new(),
     }
 }
 

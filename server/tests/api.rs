@@ -41,6 +41,8 @@ async fn call_all(bench: &Bench, token: &str, app: &str) -> Vec<(&'static str, R
     call!(job_delete, JobDeleteRequest { name: "x".into() });
     call!(job_next, JobNextRequest { name: "x".into() });
     call!(job_ledger, JobLedgerRequest { name: "x".into() });
+    call!(job_list_all, JobListAllRequest {});
+    call!(job_history, JobHistoryRequest { name: "x".into() });
     call!(trigger, TriggerRequest {});
     call!(run_get, RunGetRequest { by: Some(v1::run_get_request::By::Id(id())) });
     call!(run_list, RunListRequest {});

@@ -374,8 +374,61 @@ impl Client {
     ) -> Result<v1::JobLedgerReply, Error> {
         let (from, to) = (from.get(), to.get());
         let (app, name) = (self.app().to_owned(), name.to_owned());
-        let request = v1::JobLedgerRequest { app, name, from, to, limit: 500, page };
+        let request = v1::JobLedgerRequest {
+            app,
+            name,
+            from,
+            to,
+            limit: 500,
+            page,
+            id: bytes::Bytes::new(),
+            brief: false,
+        };
         self.ask(Again::Safe, Way::Owner(None), request, async |mut c, r| c.job_ledger(r).await).await
+    }
+
+    /// As [`Client::job_ledger`], of the job with this id, living or deleted; params, results and errors are left out.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`].
+    pub async fn job_ledger_brief(
+        &self,
+        id: bytes::Bytes,
+        from: Millis,
+        to: Millis,
+        page: bytes::Bytes,
+    ) -> Result<v1::JobLedgerReply, Error> {
+        let (from, to) = (from.get(), to.get());
+        let (app, name) = (self.app().to_owned(), String::new());
+        let request = v1::JobLedgerRequest { app, name, from, to, limit: 500, page, id, brief: true };
+        self.ask(Again::Safe, Way::Owner(None), request, async |mut c, r| c.job_ledger(r).await).await
+    }
+
+    /// One page of every job that the app ever had, deleted ones too; `name` empty: of every name. `page` is the `next`
+    /// of the one before, or empty.
+    ///
+    /// # Errors
+    /// As any call's.
+    pub async fn job_list_all(&self, name: &str, page: bytes::Bytes) -> Result<v1::JobListAllReply, Error> {
+        let (app, name) = (self.app().to_owned(), name.to_owned());
+        let request = v1::JobListAllRequest { app, name, page, limit: 100 };
+        self.ask(Again::Safe, Way::Owner(None), request, async |mut c, r| c.job_list_all(r).await).await
+    }
+
+    /// What a job was: its revisions after `after`, by its id, or by the name of its newest if the id is empty. Only an
+    /// empty page is the last.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`].
+    pub async fn job_history(
+        &self,
+        id: bytes::Bytes,
+        name: &str,
+        after: u64,
+    ) -> Result<v1::JobHistoryReply, Error> {
+        let (app, name) = (self.app().to_owned(), name.to_owned());
+        let request = v1::JobHistoryRequest { app, id, name, after, limit: 500 };
+        self.ask(Again::Safe, Way::Owner(None), request, async |mut c, r| c.job_history(r).await).await
     }
 }
 

@@ -42,6 +42,21 @@ pub struct Job {
     pub deleted_at: Option<Millis>,
 }
 
+/// What a job was from one edit to the next.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Revision {
+    /// From 1, without a hole.
+    pub revision: u64,
+    /// Ticks after this instant follow it, up to and with the `from` of the next one.
+    pub from: Millis,
+    /// What the job did and when.
+    pub definition: Arc<Definition>,
+    /// Whether it made ticks.
+    pub enabled: bool,
+    /// The job was deleted: there is no next one.
+    pub deleted: bool,
+}
+
 /// What a job does and when: what a put gives, and what makes two puts equal.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Definition {

@@ -6,7 +6,7 @@ use super::{field, v1};
 use crate::clock::Millis;
 use crate::domain::{
     Backoff, CatchUp, CatchUpPolicy, Cron, DailyWindow, Definition, Dialect, GapRule, Job, Limits, ManagedBy,
-    Name, Overlap, OverlapRule, Payload, Refusal, Retry, Routing, Trigger, Weekday,
+    Name, Overlap, OverlapRule, Payload, Refusal, Retry, Revision, Routing, Trigger, Weekday,
 };
 use crate::schedule::{Schedule, ScheduleError};
 use crate::shard::{Change, JobPut, JobPutDone};
@@ -58,6 +58,26 @@ pub fn job(job: &Job, app: &Name) -> v1::Job {
         next_at: job.next_at.filter(|_| job.enabled).map(Millis::get),
         created_at: job.created_at.get(),
         updated_at: job.updated_at.get(),
+    }
+}
+
+/// A job for the wire, living or deleted, with the marks of its ticks.
+pub fn record(job: &Job, app: &Name) -> v1::JobRecord {
+    v1::JobRecord {
+        job: Some(self::job(job, app)),
+        deleted_at: job.deleted_at.map(Millis::get),
+        next_at: job.next_at.map(Millis::get),
+        chain_seq: job.chain_seq,
+    }
+}
+
+/// A revision of a job for the wire.
+pub fn revision(revision: &Revision, name: &Name) -> v1::JobRevision {
+    v1::JobRevision {
+        revision: revision.revision,
+        from_at: revision.from.get(),
+        spec: Some(spec(name, &revision.definition, revision.enabled)),
+        deleted: revision.deleted,
     }
 }
 

@@ -101,7 +101,13 @@ pub fn run(run: &Run, app: &Name) -> v1::Run {
         attempts: Vec::new(),
         progress_percent: None,
         progress_note: String::new(),
+        fire_key: run.fire_key.to_string(),
     }
+}
+
+/// The same without what may be large: params, result and error.
+pub fn brief(run: v1::Run) -> v1::Run {
+    v1::Run { params: None, result: None, error: None, ..run }
 }
 
 /// All attempts of a run for the wire, oldest first: the superseded ones, then the one that its row holds.

@@ -150,7 +150,7 @@ impl Schedule {
     }
 
     /// How many ticks lie in `first..=last`; `None` above `limit`.
-    pub(crate) fn count(&self, first: Millis, last: Millis, limit: u64) -> Option<u64> {
+    pub fn count(&self, first: Millis, last: Millis, limit: u64) -> Option<u64> {
         if let Rule::FixedRate(grid) = &*self.0 {
             return Some(grid.count(first, last)).filter(|count| *count <= limit);
         }

@@ -14,6 +14,7 @@ use super::{Exit, Failure, args, job_put, job_run, shape};
 const PAGE: u32 = 50;
 const DAY_MS: i64 = 86_400_000;
 const COLUMNS: [&str; 7] = ["name", "handler", "enabled", "trigger", "next_at", "revision", "managed_by"];
+const HISTORY_COLUMNS: [&str; 6] = ["revision", "from_at", "enabled", "deleted", "handler", "trigger"];
 const LEDGER_COLUMNS: [&str; 10] =
     ["tick", "due", "id", "state", "reason", "attempt", "lateness_ms", "from", "to", "count"];
 
@@ -50,6 +51,8 @@ enum Verb {
     Run(job_run::Fire),
     /// Show its runs and gaps in order of tick.
     Ledger(Ledger),
+    /// Show what it was: a line for each edit, also when it was deleted.
+    History { name: String },
 }
 
 #[derive(Args, Debug)]
@@ -94,6 +97,7 @@ impl JobCommand {
             Verb::Delete { name } => client.job_delete(&name).await?,
             Verb::Next(next) => next.run(&client, &printer).await?,
             Verb::Ledger(ledger) => ledger.run(&client, &printer).await?,
+            Verb::History { name } => history(&client, &printer, &name).await?,
         }
         Ok(Exit::Done)
     }
@@ -112,6 +116,20 @@ async fn list(client: &Client, printer: &Printer, limit: usize) -> Result<(), Fa
         }
     }
     printer.list(&COLUMNS, &shapes)
+}
+
+async fn history(client: &Client, printer: &Printer, name: &str) -> Result<(), Failure> {
+    let (mut id, mut after) = (bytes::Bytes::new(), 0);
+    loop {
+        let reply = client.job_history(id, name, after).await?;
+        let Some(last) = reply.revisions.last() else { return Ok(()) };
+        after = last.revision;
+        let job = reply.record.and_then(|record| record.job).ok_or_else(|| Failure::incomplete("job"))?;
+        // A new job may take the name meanwhile.
+        id = job.id.clone();
+        let shapes: Vec<Value> = reply.revisions.iter().map(|each| shape::revision(&job, each)).collect();
+        printer.list(&HISTORY_COLUMNS, &shapes)?;
+    }
 }
 
 impl Next {

@@ -3,6 +3,8 @@
 
 mod app;
 mod args;
+mod audit;
+mod audit_read;
 mod connect;
 mod cron;
 mod dev;
@@ -10,14 +12,17 @@ mod doctor;
 mod failure;
 mod follow;
 mod job;
+mod job_files;
 mod job_put;
 mod job_run;
+mod lint;
 mod preview;
 mod print;
 mod run;
 mod serve;
 mod server;
 mod shape;
+mod simulate;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -57,6 +62,12 @@ enum Command {
     Worker(worker::WorkerCommand),
     /// Servers.
     Server(server::ServerCommand),
+    /// Prove that runs and gaps are the ticks of every schedule, from its edit history.
+    Audit(audit::AuditCommand),
+    /// Tell what is likely wrong with the jobs of files, without a server.
+    Lint(lint::Lint),
+    /// Show what the coming days, or the last ones, hold for a fleet of jobs, without touching anything.
+    Simulate(Box<simulate::Simulate>),
     /// Cron expressions, without a server: their ticks, their meaning, their faults.
     Cron(cron::CronCommand),
     /// Look at the database beside its servers: settings, rights, sizes, invariants.
@@ -74,6 +85,9 @@ pub async fn run(cli: Cli, shutdown: CancellationToken) -> Result<Exit, Failure>
         Command::Token(token) => token.run().await,
         Command::Worker(worker) => worker.run().await,
         Command::Server(server) => server.run().await,
+        Command::Audit(audit) => audit.run().await,
+        Command::Lint(lint) => lint.run(),
+        Command::Simulate(simulate) => simulate.run().await,
         Command::Cron(cron) => cron.run(),
         Command::Doctor(doctor) => doctor.run().await,
     }

@@ -26,11 +26,27 @@ impl Printer {
         self.output == Output::Table
     }
 
+    /// Prints text as it is.
+    pub(super) fn text(&self, text: &str) -> Result<(), Failure> {
+        write(text)
+    }
+
     /// Prints several things of a kind; a table has these columns.
     pub(super) fn list(&self, columns: &[&str], things: &[Value]) -> Result<(), Failure> {
         match self.output {
             Output::Json => lines(things),
             Output::Table => write(&table(columns, things)),
+        }
+    }
+
+    /// Prints what is to be said of it all: an object, or for people a line beside the data.
+    pub(super) fn closing(&self, thing: &Value, words: &str) -> Result<(), Failure> {
+        match self.output {
+            Output::Json => lines(std::slice::from_ref(thing)),
+            Output::Table => {
+                eprintln!("{words}");
+                Ok(())
+            }
         }
     }
 

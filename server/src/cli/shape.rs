@@ -124,6 +124,25 @@ pub(super) fn job(job: &v1::Job) -> Value {
     })
 }
 
+/// A job as it was from one edit on.
+pub(super) fn revision(of: &v1::Job, revision: &v1::JobRevision) -> Value {
+    let then = v1::Job {
+        spec: revision.spec.clone(),
+        revision: revision.revision,
+        enabled: revision.spec.as_ref().is_some_and(|spec| spec.enabled()) && !revision.deleted,
+        ..of.clone()
+    };
+    let mut shape = job(&then);
+    if let Some(keys) = shape.as_object_mut() {
+        for now in ["next_at", "updated_at"] {
+            keys.remove(now);
+        }
+    }
+    shape["from_at"] = instant(revision.from_at);
+    shape["deleted"] = revision.deleted.into();
+    shape
+}
+
 /// A job that was put, with what the put changed.
 pub(super) fn job_put(change: v1::job_put_result::Change, message: &v1::Job) -> Value {
     use v1::job_put_result::Change;
@@ -267,7 +286,7 @@ fn failure(failure: Option<&v1::Failure>) -> Value {
     json!({"class": failure.class, "message": failure.message, "trace": failure.trace})
 }
 
-fn source(source: v1::Source) -> Value {
+pub(super) fn source(source: v1::Source) -> Value {
     match source {
         v1::Source::Unspecified => Value::Null,
         v1::Source::Cron => "cron".into(),
@@ -280,7 +299,7 @@ fn source(source: v1::Source) -> Value {
     }
 }
 
-fn run_state(state: v1::RunState) -> Value {
+pub(super) fn run_state(state: v1::RunState) -> Value {
     match state {
         v1::RunState::Unspecified => Value::Null,
         v1::RunState::Scheduled => "scheduled".into(),

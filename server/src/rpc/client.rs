@@ -1,8 +1,8 @@
 //! What programs and people call.
 
 use fastjob_core::clock::Millis;
-use fastjob_core::domain::{Refusal, RefusalKind};
-use fastjob_core::id::RunId;
+use fastjob_core::domain::{Name, Refusal, RefusalKind};
+use fastjob_core::id::{JobId, RunId};
 use fastjob_core::protocol::v1::client_server::Client;
 use fastjob_core::protocol::{field, job, run, v1};
 use fastjob_core::shard::Load;
@@ -10,10 +10,11 @@ use tonic::{Request, Response, Status};
 
 use super::{answer, caller, of_app, refused};
 use crate::api::apps::AppSeen;
+use crate::api::jobs::JobBy;
 use crate::api::runs::{RunBy, RunSeen};
 use crate::api::{Api, Room};
 use crate::cluster::directory::Owner;
-use crate::store::{LedgerEntry, LedgerFilter, RunFilter, Server};
+use crate::store::{JobFilter, LedgerEntry, LedgerFilter, RunFilter, Server};
 
 type Answer<T> = Result<Response<T>, Status>;
 
@@ -89,22 +90,52 @@ impl Client for ClientDoor {
 
     async fn job_ledger(&self, request: Request<v1::JobLedgerRequest>) -> Answer<v1::JobLedgerReply> {
         let (by, message) = of_app(&self.api, request, |message| &message.app).await?;
-        let name = field::name("name", &message.name).map_err(refused)?;
+        let which = job_by(&message.id, &message.name).map_err(refused)?;
         let filter = LedgerFilter {
             from: Millis::new(message.from),
             to: Millis::new(message.to),
             after: page(&message.page).map_err(refused)?,
             limit: message.limit,
         };
-        let ledger = self.api.job_ledger(&by, &name, filter).await.map_err(refused)?;
+        let ledger = self.api.job_ledger(&by, &which, filter).await.map_err(refused)?;
         let app = &by.app().name;
         let entry = |entry: &LedgerEntry| match entry {
+            LedgerEntry::Run(found) if message.brief => {
+                v1::ledger_entry::Entry::Run(run::brief(run::run(found, app)))
+            }
             LedgerEntry::Run(found) => v1::ledger_entry::Entry::Run(run::run(found, app)),
             LedgerEntry::Gap(gap) => v1::ledger_entry::Entry::Gap(run::gap(gap, app, &ledger.job)),
         };
         let entries = ledger.entries.iter().map(|of| v1::LedgerEntry { entry: Some(entry(of)) }).collect();
         let next = ledger.next.map(|(at, id)| [&at.get().to_be_bytes()[..], id.as_bytes()].concat());
         answer(v1::JobLedgerReply { entries, next: next.unwrap_or_default().into() })
+    }
+
+    async fn job_list_all(&self, request: Request<v1::JobListAllRequest>) -> Answer<v1::JobListAllReply> {
+        let (by, message) = of_app(&self.api, request, |message| &message.app).await?;
+        let name = (!message.name.is_empty()).then(|| field::name("name", &message.name));
+        let filter = JobFilter {
+            name: name.transpose().map_err(refused)?,
+            after: jobs_page(&message.page).map_err(refused)?,
+            limit: message.limit,
+        };
+        let (jobs, next) = self.api.job_list_all(&by, filter).await.map_err(refused)?;
+        let jobs = jobs.iter().map(|found| job::record(found, &by.app().name)).collect();
+        let next = next.map(|(name, id)| [id.as_bytes(), name.as_str().as_bytes()].concat());
+        answer(v1::JobListAllReply { jobs, next: next.unwrap_or_default().into() })
+    }
+
+    async fn job_history(&self, request: Request<v1::JobHistoryRequest>) -> Answer<v1::JobHistoryReply> {
+        let (by, message) = of_app(&self.api, request, |message| &message.app).await?;
+        let which = job_by(&message.id, &message.name).map_err(refused)?;
+        let server_time = self.api.now().get();
+        let (found, revisions) =
+            self.api.job_history(&by, &which, message.after, message.limit).await.map_err(refused)?;
+        answer(v1::JobHistoryReply {
+            record: Some(job::record(&found, &by.app().name)),
+            revisions: revisions.iter().map(|each| job::revision(each, &found.name)).collect(),
+            server_time,
+        })
     }
 
     async fn trigger(&self, request: Request<v1::TriggerRequest>) -> Answer<v1::TriggerReply> {
@@ -262,9 +293,27 @@ fn page(bytes: &[u8]) -> Result<Option<(Millis, RunId)>, Refusal> {
     if bytes.is_empty() {
         return Ok(None);
     }
-    let bad =
-        || Refusal::invalid("bad_page", "page", "is not one of ours").remedy("give the `next` of a reply");
-    let (at, id) = bytes.split_first_chunk::<8>().ok_or_else(bad)?;
-    let id = RunId::from_slice(id).ok_or_else(bad)?;
+    let (at, id) = bytes.split_first_chunk::<8>().ok_or_else(bad_page)?;
+    let id = RunId::from_slice(id).ok_or_else(bad_page)?;
     Ok(Some((Millis::new(i64::from_be_bytes(*at)), id)))
+}
+
+fn jobs_page(bytes: &[u8]) -> Result<Option<(Name, JobId)>, Refusal> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let (id, name) = bytes.split_first_chunk::<16>().ok_or_else(bad_page)?;
+    let name = std::str::from_utf8(name).ok().and_then(|name| Name::parse(name).ok()).ok_or_else(bad_page)?;
+    Ok(Some((name, JobId::from_bytes(*id))))
+}
+
+fn bad_page() -> Refusal {
+    Refusal::invalid("bad_page", "page", "is not one of ours").remedy("give the `next` of a reply")
+}
+
+fn job_by(id: &[u8], name: &str) -> Result<JobBy, Refusal> {
+    match field::optional_id("id", id)? {
+        Some(id) => Ok(JobBy::Id(id)),
+        None => field::name("name", name).map(JobBy::Name),
+    }
 }

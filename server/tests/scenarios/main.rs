@@ -2,6 +2,7 @@
 //! workers of this process or of a child run, and asks through the client and the command line. They wait for what
 //! happens, and never for time to pass.
 
+mod audit;
 mod bad_input;
 mod bad_server;
 mod callers;
@@ -24,6 +25,7 @@ mod postgres;
 mod queues;
 mod restarts;
 mod sample;
+mod schedule_tools;
 mod sql_door;
 mod stage;
 mod stream;

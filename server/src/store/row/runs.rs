@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use fastjob_core::domain::{
-    Assignment, Attempt, AttemptEnd, Gap, GapReason, Job, Limits, Name, Run, Source, State,
+    Assignment, Attempt, AttemptEnd, Gap, GapReason, Job, Limits, Name, Revision, Run, Source, State,
 };
 use fastjob_core::id::{AttemptKey, Epoch, Token};
 
@@ -35,6 +35,24 @@ pub(in crate::store) fn job(row: &impl Cells) -> Result<Job, StoreError> {
         created_at: row.at("created_at")?,
         updated_at: row.at("updated_at")?,
         deleted_at: row.maybe_at("deleted_at")?,
+    })
+}
+
+/// All columns of `fastjob_job_revision` but the job's, as [`revision`] reads them.
+pub(in crate::store) const REVISION: &str =
+    "revision, from_at, definition, params_encoding, params, enabled, deleted";
+
+/// A row of [`REVISION`].
+pub(in crate::store) fn revision(row: &impl Cells) -> Result<Revision, StoreError> {
+    let row = Reader::new(row, "fastjob_job_revision", "revision");
+    let params = row.payload("params_encoding", "params")?;
+    let definition = shape::definition_read(row.text("definition")?, params);
+    Ok(Revision {
+        revision: row.bits("revision")?,
+        from: row.at("from_at")?,
+        definition: Arc::new(definition.map_err(|error| row.corrupt("definition", error))?),
+        enabled: row.flag("enabled")?,
+        deleted: row.flag("deleted")?,
     })
 }
 
