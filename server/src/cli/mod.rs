@@ -2,15 +2,19 @@
 //! nothing. Data goes to stdout, everything else to stderr.
 
 mod app;
+mod apply;
 mod args;
 mod connect;
 mod dev;
 mod doctor;
+mod export;
 mod failure;
 mod follow;
 mod job;
 mod job_put;
 mod job_run;
+mod jobfile;
+mod plan;
 mod print;
 mod run;
 mod serve;
@@ -55,6 +59,12 @@ enum Command {
     Worker(worker::WorkerCommand),
     /// Servers.
     Server(server::ServerCommand),
+    /// Make an app's jobs those of files.
+    Apply(apply::Apply),
+    /// Show what `apply` would change.
+    Diff(apply::Diff),
+    /// Write an app's jobs as a file for `apply`.
+    Export(export::Export),
     /// Look at the database beside its servers: settings, rights, sizes, invariants.
     Doctor(doctor::Doctor),
 }
@@ -70,6 +80,9 @@ pub async fn run(cli: Cli, shutdown: CancellationToken) -> Result<Exit, Failure>
         Command::Token(token) => token.run().await,
         Command::Worker(worker) => worker.run().await,
         Command::Server(server) => server.run().await,
+        Command::Apply(apply) => apply.run().await,
+        Command::Diff(diff) => diff.run().await,
+        Command::Export(export) => export.run().await,
         Command::Doctor(doctor) => doctor.run().await,
     }
 }
