@@ -10,6 +10,7 @@ mod doctor;
 mod export;
 mod failure;
 mod follow;
+mod import;
 mod job;
 mod job_put;
 mod job_run;
@@ -65,6 +66,8 @@ enum Command {
     Diff(apply::Diff),
     /// Write an app's jobs as a file for `apply`.
     Export(export::Export),
+    /// Make a file for `apply` of another scheduler's jobs.
+    Import(import::ImportCommand),
     /// Look at the database beside its servers: settings, rights, sizes, invariants.
     Doctor(doctor::Doctor),
 }
@@ -83,6 +86,7 @@ pub async fn run(cli: Cli, shutdown: CancellationToken) -> Result<Exit, Failure>
         Command::Apply(apply) => apply.run().await,
         Command::Diff(diff) => diff.run().await,
         Command::Export(export) => export.run().await,
+        Command::Import(import) => import.run(),
         Command::Doctor(doctor) => doctor.run().await,
     }
 }

@@ -21,6 +21,7 @@ use fastjob_core::shard::JobPut;
 pub(super) use fault::{Fault, Place, failure};
 pub(super) use schema::schema;
 pub(super) use tree::MAX_FILE_BYTES;
+pub(super) use words::{CATCH_UPS, OVERLAPS};
 
 use fields::{Field, Fields, Kind};
 use tree::{Node, Value};
@@ -76,8 +77,7 @@ pub(super) fn read(sources: &[Source], app: Option<&str>, now: Millis) -> Result
         faults.extend(found.into_iter().map(|fault| fault.in_file(&source.file)));
     }
     if jobs.len() > MAX_JOBS {
-        let message = format!("there are {} jobs: at most {MAX_JOBS} are taken at a time", jobs.len());
-        faults.push(Fault::at(Place::NOWHERE, message).remedy("give fewer files at a time").in_file("jobs"));
+        faults.push(too_many(jobs.len()).in_file("jobs"));
     }
     faults.extend(named_twice(&jobs));
     if faults.is_empty() { Ok(jobs) } else { Err(faults) }
@@ -160,6 +160,10 @@ fn jobs_of(root: &Node, file: &str, app: Option<&str>, now: Millis, faults: &mut
         }
     };
     let faults = of.faults();
+    if jobs.len() > MAX_JOBS {
+        faults.push(too_many(jobs.len()));
+        return Vec::new();
+    }
     let one = |(index, node)| job(node, &format!("jobs[{index}]"), file, now, faults);
     jobs.iter().enumerate().filter_map(one).collect()
 }
@@ -185,8 +189,8 @@ fn job(node: &Node, path: &str, file: &str, now: Millis, faults: &mut Vec<Fault>
             let mut known = Vec::new();
             let mut fields = Fields::of(node, path.to_owned(), shape::JOB, &mut known, &without)?;
             spec = shape::read(&mut fields);
-            for name in [&mut spec.name, &mut spec.handler] {
-                if name.is_empty() {
+            for (field, name) in [("name", &mut spec.name), ("handler", &mut spec.handler)] {
+                if !fields.has(field) {
                     "unnamed".clone_into(name);
                 }
             }
@@ -236,6 +240,11 @@ fn locate(node: &Node, field: &str) -> Option<Place> {
         at = Some(node.at);
     }
     at
+}
+
+fn too_many(count: usize) -> Fault {
+    let message = format!("there are {count} jobs: at most {MAX_JOBS} are taken at a time");
+    Fault::at(Place::NOWHERE, message).remedy("give fewer at a time")
 }
 
 fn named_twice(jobs: &[FileJob]) -> Vec<Fault> {

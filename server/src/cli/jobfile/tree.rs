@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use granit_parser::{Event, Parser, ScalarStyle, Span};
+use granit_parser::{Event, Marker, Parser, ScalarStyle, Span};
 
 use super::fault::{Fault, Place, shortened};
 
@@ -121,7 +121,11 @@ fn no_yaml(text: &str, error: &granit_parser::ScanError) -> Fault {
 }
 
 fn place(span: &Span) -> Place {
-    Place { line: span.start.line(), column: span.start.col() + 1 }
+    place_of(span.start)
+}
+
+fn place_of(marker: Marker) -> Place {
+    Place { line: marker.line(), column: marker.col() + 1 }
 }
 
 /// Makes the tree of events.
@@ -150,6 +154,7 @@ impl Builder {
     fn take(&mut self, event: Event<'_>, span: &Span) -> Result<(), Fault> {
         let at = place(span);
         if let Some(tag) = event.tag() {
+            let at = span.tag_start().map_or(at, place_of);
             let tag = shortened(&tag.to_string(), 40);
             return Err(Fault::at(at, format!("has the tag {tag}")).remedy("remove it: tags are not read"));
         }

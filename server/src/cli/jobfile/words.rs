@@ -3,16 +3,16 @@
 use fastjob_core::protocol::v1;
 
 /// An enumeration.
-pub(super) struct Words {
+pub(in crate::cli) struct Words {
     prefix: &'static str,
     name: fn(i32) -> Option<&'static str>,
 }
 
-pub(super) static OVERLAPS: Words = Words {
+pub(in crate::cli) static OVERLAPS: Words = Words {
     prefix: "OVERLAP_",
     name: |value| v1::Overlap::try_from(value).ok().map(|word| word.as_str_name()),
 };
-pub(super) static CATCH_UPS: Words = Words {
+pub(in crate::cli) static CATCH_UPS: Words = Words {
     prefix: "CATCH_UP_POLICY_",
     name: |value| v1::CatchUpPolicy::try_from(value).ok().map(|word| word.as_str_name()),
 };
@@ -45,7 +45,7 @@ impl Words {
     }
 
     /// The value of a word.
-    pub(super) fn value(&self, word: &str) -> Option<i32> {
+    pub(in crate::cli) fn value(&self, word: &str) -> Option<i32> {
         (0..BEYOND).find(|value| (self.name)(*value).is_some() && self.word(*value) == word)
     }
 }
