@@ -143,6 +143,8 @@ pub enum Source {
     FixedRate,
     /// The end of the previous run of the chain.
     FixedDelay,
+    /// A tick of a daily window.
+    DailyWindow,
     /// A one-off instant.
     At,
     /// A program.
@@ -416,8 +418,8 @@ impl SkipReason {
 
 impl Source {
     /// Every source.
-    pub const ALL: [Self; 6] =
-        [Self::Cron, Self::FixedRate, Self::FixedDelay, Self::At, Self::Api, Self::Manual];
+    pub const ALL: [Self; 7] =
+        [Self::Cron, Self::FixedRate, Self::FixedDelay, Self::DailyWindow, Self::At, Self::Api, Self::Manual];
 
     /// Its word, as `fixed_rate`.
     pub const fn as_str(self) -> &'static str {
@@ -425,6 +427,7 @@ impl Source {
             Self::Cron => "cron",
             Self::FixedRate => "fixed_rate",
             Self::FixedDelay => "fixed_delay",
+            Self::DailyWindow => "daily_window",
             Self::At => "at",
             Self::Api => "api",
             Self::Manual => "manual",

@@ -13,6 +13,7 @@ use crate::schedule::{Missed, Outage};
 const PAGE: u32 = 300;
 /// A turn that writes this many rows leaves further ticks to the next one.
 pub(super) const TURN_ROWS: usize = 4_000;
+const HALF_SECOND: i64 = 500;
 
 /// Where the reading ahead stands.
 #[derive(Debug, Default)]
@@ -84,13 +85,14 @@ impl Shard {
         due.then_some(DuePage { opened: target, until: full, limit })
     }
 
-    /// A third of the horizon has passed.
+    /// A third of the horizon has passed, and a little more.
     fn horizon_is_stale(&self, now: Millis) -> bool {
         self.stale_at() <= now
     }
 
     fn stale_at(&self) -> Millis {
-        self.horizon.target.plus(-self.settings.horizon_ms * 2 / 3)
+        let (target, horizon_ms) = (self.horizon.target, self.settings.horizon_ms);
+        beside_ticks(target.plus(-horizon_ms * 2 / 3)).min(target.plus(-horizon_ms / 3))
     }
 
     /// When to read or write ahead again.
@@ -231,4 +233,9 @@ impl Shard {
             self.horizon.leaves(tick);
         }
     }
+}
+
+/// The next half second from `at` on. Most ticks are at whole seconds: they shall not wait for a page and its rows.
+fn beside_ticks(at: Millis) -> Millis {
+    at.plus((HALF_SECOND - at.get()).rem_euclid(2 * HALF_SECOND))
 }

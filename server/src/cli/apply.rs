@@ -196,7 +196,7 @@ fn half_done(error: Error, plan: &Plan, batch: &[usize], done: usize, shards: u1
 }
 
 fn show(plan: &Plan, app: &str, printer: &Printer) -> Result<(), Failure> {
-    if printer.is_for_people() {
+    if printer.is_table() {
         return print::text(&for_people(plan));
     }
     let changed = plan.steps.iter().filter(|step| step.action != Action::Unchanged);
@@ -204,7 +204,7 @@ fn show(plan: &Plan, app: &str, printer: &Printer) -> Result<(), Failure> {
 }
 
 fn report(plan: &Plan, app: &str, revisions: &[Option<u64>], printer: &Printer) -> Result<Exit, Failure> {
-    if printer.is_for_people() {
+    if printer.is_table() {
         print::text(&for_people(plan))?;
     } else {
         let steps = plan.steps.iter().zip(revisions).map(|(step, revision)| step.json(app, *revision));

@@ -5,6 +5,7 @@ mod app;
 mod apply;
 mod args;
 mod connect;
+mod cron;
 mod dev;
 mod doctor;
 mod export;
@@ -16,6 +17,7 @@ mod job_put;
 mod job_run;
 mod jobfile;
 mod plan;
+mod preview;
 mod print;
 mod run;
 mod serve;
@@ -60,6 +62,8 @@ enum Command {
     Worker(worker::WorkerCommand),
     /// Servers.
     Server(server::ServerCommand),
+    /// Cron expressions, without a server: their ticks, their meaning, their faults.
+    Cron(cron::CronCommand),
     /// Make an app's jobs those of files.
     Apply(apply::Apply),
     /// Show what `apply` would change.
@@ -83,6 +87,7 @@ pub async fn run(cli: Cli, shutdown: CancellationToken) -> Result<Exit, Failure>
         Command::Token(token) => token.run().await,
         Command::Worker(worker) => worker.run().await,
         Command::Server(server) => server.run().await,
+        Command::Cron(cron) => cron.run(),
         Command::Apply(apply) => apply.run().await,
         Command::Diff(diff) => diff.run().await,
         Command::Export(export) => export.run().await,

@@ -21,8 +21,8 @@ impl Printer {
         Self { output: asked.unwrap_or(natural) }
     }
 
-    /// People read it, not programs.
-    pub(super) fn is_for_people(&self) -> bool {
+    /// For people.
+    pub(super) fn is_table(&self) -> bool {
         self.output == Output::Table
     }
 

@@ -63,7 +63,10 @@ impl Imported {
         old: Result<Rival, NotFollowed>,
     ) {
         let (expression, dialect, zone) = (expression.to_owned(), dialect.to_owned(), zone.to_owned());
-        self.fires(v1::trigger::Kind::Cron(v1::Cron { expression, dialect, zone }), old);
+        self.fires(
+            v1::trigger::Kind::Cron(v1::Cron { expression, dialect, zone, ..Default::default() }),
+            old,
+        );
     }
 
     /// An even pace on the old engine's grid.

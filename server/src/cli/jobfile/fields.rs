@@ -180,6 +180,11 @@ impl<'a> Fields<'a> {
         })
     }
 
+    /// Weekdays and ranges of them, as mon-fri,sun.
+    pub(super) fn weekdays(&mut self, name: &str) -> Vec<String> {
+        self.parsed(name, "weekdays, as mon-fri,sun", args::weekdays).map(|days| days.0).unwrap_or_default()
+    }
+
     pub(super) fn flag(&mut self, name: &str) -> Option<bool> {
         self.parsed(name, "true or false", |text| match text {
             "true" | "True" | "TRUE" => Ok(true),

@@ -8,7 +8,9 @@ use fastjob_core::protocol::{job, v1};
 use super::fields::{Field, Fields, Kind};
 use super::params;
 use super::tree::Node;
-use super::words::{BACKOFFS, CATCH_UPS, MANAGERS, OVERLAPS, ROUTINGS, Words};
+use super::words::{
+    BACKOFFS, CATCH_UPS, DIALECTS, GAP_RULES, MANAGERS, OVERLAP_RULES, OVERLAPS, ROUTINGS, Words,
+};
 use crate::cli::print::{duration_text, instant_text};
 
 const fn field(name: &'static str, kind: Kind, about: &'static str) -> Field {
@@ -61,13 +63,31 @@ pub(super) const JOB: &[Field] = &[
 
 const TRIGGER: &[Field] = &[
     field("cron", Kind::Text, "A cron expression."),
-    field("dialect", Kind::Text, "How the cron expression is read. Default quartz."),
-    field("zone", Kind::Text, "The IANA zone of the cron expression. Default UTC."),
+    field("dialect", Kind::Word(&DIALECTS), "How the cron expression is read. Default quartz."),
+    field("zone", Kind::Text, "The IANA zone of the cron expression or the window. Default UTC."),
+    field(
+        "gap",
+        Kind::Word(&GAP_RULES),
+        "What becomes of a fixed time that a gap of the zone swallows. Default next.",
+    ),
+    field(
+        "overlap",
+        Kind::Word(&OVERLAP_RULES),
+        "In which passes of an overlap of the zone a fixed time fires. Default first.",
+    ),
+    field("daily_window", Kind::Fields(WINDOW), "At an even pace within a window of the day."),
     field("every", Kind::Duration, "At an even pace."),
     field("phase", Kind::Instant, "An instant of the even pace. Default: when the job was created."),
     field("delay", Kind::Duration, "This long after the end of the run before."),
     field("at", Kind::Instants, "Once at this instant, or at each of a list."),
     field("api", Kind::Flag, "True: only when called."),
+];
+
+const WINDOW: &[Field] = &[
+    field("from", Kind::Text, "The first tick of the day, as 09:00 or 09:00:30."),
+    field("to", Kind::Text, "No tick is later, as 17:30 or 24:00."),
+    field("every", Kind::Duration, "The pace: whole seconds, at most 24h."),
+    field("weekdays", Kind::Text, "Only on these days, as mon-fri,sun. Default: all."),
 ];
 
 const CATCH_UP: &[Field] = &[
@@ -93,8 +113,14 @@ const RETRY: &[Field] = &[
 ];
 
 /// Fields that say how each kind of trigger fires, and what else may stand beside them.
-pub(super) const KINDS: [(&str, &[&str]); 5] =
-    [("cron", &["dialect", "zone"]), ("every", &["phase"]), ("delay", &[]), ("at", &[]), ("api", &[])];
+pub(super) const KINDS: [(&str, &[&str]); 6] = [
+    ("cron", &["dialect", "zone", "gap", "overlap"]),
+    ("every", &["phase"]),
+    ("delay", &[]),
+    ("daily_window", &["zone"]),
+    ("at", &[]),
+    ("api", &[]),
+];
 
 /// Reads a job. What is wrong is noted, and has its default.
 pub(super) fn read(of: &mut Fields<'_>) -> v1::JobSpec {
@@ -134,7 +160,10 @@ fn read_trigger(of: &mut Fields<'_>) -> v1::trigger::Kind {
     let &[(kind, beside)] = given.as_slice() else {
         let names: Vec<&str> = given.iter().map(|(kind, _)| *kind).collect();
         let (message, remedy) = match names.len() {
-            0 => ("names no kind of trigger".to_owned(), "give one of: cron, every, delay, at, api"),
+            0 => (
+                "names no kind of trigger".to_owned(),
+                "give one of: cron, every, delay, daily_window, at, api",
+            ),
             _ => (format!("has {}", names.join(" and ")), "keep one: a job has one trigger"),
         };
         of.note("", message, remedy);
@@ -148,9 +177,16 @@ fn read_trigger(of: &mut Fields<'_>) -> v1::trigger::Kind {
     match *kind {
         "cron" => Kind::Cron(v1::Cron {
             expression: of.text("cron").unwrap_or_default(),
-            dialect: of.text("dialect").unwrap_or_default(),
+            dialect: of.word("dialect", &DIALECTS.all()).unwrap_or_default(),
             zone: of.text("zone").unwrap_or_default(),
+            gap: of.word("gap", &GAP_RULES.all()).unwrap_or_default(),
+            overlap: of.word("overlap", &OVERLAP_RULES.all()).unwrap_or_default(),
         }),
+        "daily_window" => {
+            let zone = of.text("zone").unwrap_or_default();
+            let window = of.inner("daily_window", WINDOW).map(read_window);
+            window.map_or(api, |window| Kind::DailyWindow(v1::DailyWindow { zone, ..window }))
+        }
         "every" => Kind::FixedRate(v1::FixedRate {
             period_ms: of.duration("every").unwrap_or(Trigger::MIN_PERIOD_MS),
             phase_ms: of.instant("phase"),
@@ -163,6 +199,16 @@ fn read_trigger(of: &mut Fields<'_>) -> v1::trigger::Kind {
             }
             api
         }
+    }
+}
+
+fn read_window(mut of: Fields<'_>) -> v1::DailyWindow {
+    v1::DailyWindow {
+        weekdays: of.weekdays("weekdays"),
+        from: of.required_text("from").unwrap_or_else(|| "00:00".to_owned()),
+        to: of.required_text("to").unwrap_or_else(|| "24:00".to_owned()),
+        every_ms: of.duration("every").unwrap_or_default(),
+        zone: String::new(),
     }
 }
 
@@ -197,6 +243,9 @@ pub(super) fn yaml_path(wire: &str) -> String {
         return (*yaml).to_owned();
     }
     let path = wire.strip_suffix("_ms").unwrap_or(wire);
+    if wire == "trigger.daily_window.zone" {
+        return "trigger.zone".to_owned();
+    }
     let path = ["trigger.cron.", "trigger.fixed_rate.", "trigger.fixed_delay."]
         .iter()
         .find_map(|kind| path.strip_prefix(kind))
@@ -266,7 +315,19 @@ fn write_trigger(kind: &v1::trigger::Kind) -> Option<Node> {
             ("cron", Some(Node::text(&cron.expression))),
             ("dialect", unless(&cron.dialect, "quartz")),
             ("zone", unless(&cron.zone, "UTC")),
+            ("gap", unless(&cron.gap, "")),
+            ("overlap", unless(&cron.overlap, "")),
         ],
+        Kind::DailyWindow(window) => {
+            let days = Some(window.weekdays.join(",")).filter(|_| (1..7).contains(&window.weekdays.len()));
+            let fields = vec![
+                ("from", Some(Node::text(&window.from))),
+                ("to", Some(Node::text(&window.to))),
+                ("every", duration(window.every_ms)),
+                ("weekdays", days.map(Node::text)),
+            ];
+            vec![("daily_window", present(fields)), ("zone", unless(&window.zone, "UTC"))]
+        }
         Kind::FixedRate(rate) => {
             vec![("every", duration(rate.period_ms)), ("phase", rate.phase_ms.as_ref().map(instant))]
         }

@@ -25,9 +25,18 @@ pub(super) static ROUTINGS: Words = Words {
     name: |value| v1::Routing::try_from(value).ok().map(|word| word.as_str_name()),
 };
 
-/// These are texts in the protocol.
+// What follows are texts in the protocol.
 pub(super) static MANAGERS: Words =
     Words { prefix: "", name: |value| ["code", "console"].get(usize::try_from(value).ok()?).copied() };
+
+pub(super) static DIALECTS: Words = Words {
+    prefix: "",
+    name: |value| ["quartz", "unix", "spring"].get(usize::try_from(value).ok()?).copied(),
+};
+pub(super) static GAP_RULES: Words =
+    Words { prefix: "", name: |value| ["next", "skip"].get(usize::try_from(value).ok()?).copied() };
+pub(super) static OVERLAP_RULES: Words =
+    Words { prefix: "", name: |value| ["first", "both"].get(usize::try_from(value).ok()?).copied() };
 
 /// No enumeration of a job has a value from here on.
 const BEYOND: i32 = 32;
