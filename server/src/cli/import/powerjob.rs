@@ -2,10 +2,11 @@
 
 use fastjob_core::domain::Trigger;
 use fastjob_core::protocol::v1;
+use serde_json::Value;
 
 use super::Zone;
 use super::job::{Import, Imported};
-use super::rival::{Flavour, Rival};
+use super::rival::{Flavour, NotFollowed, Rival};
 use super::rows::Row;
 
 /// Reads the jobs of all apps, or of one.
@@ -134,10 +135,7 @@ fn time(row: &Row, zone: &Zone, job: &mut Imported) -> Result<(), String> {
             job.spec.trigger = Some(v1::Trigger { kind: Some(kind) });
         }
         5 => return Err("it belongs to a workflow: there are none yet".to_owned()),
-        11 => {
-            let why = "is a daily time interval, which this version does not have";
-            return Err(format!("time_expression {expression} {why}: write its times as cron"));
-        }
+        11 => daily(&expression, zone, job)?,
         other => return Err(format!("time_expression_type {other} is not known")),
     }
     Ok(())
@@ -155,4 +153,30 @@ fn cron(expression: &str, zone: &Zone, job: &mut Imported) {
     let spring = [fields[0], fields[1], fields[2], day, month, &week].join(" ");
     job.map("day of month and day of week -> dialect spring, where both must match");
     job.cron(&spring, "spring", &zone.name, old);
+}
+
+/// An interval within each day. PowerJob's first day counts from when the job was switched on, which no row tells; from the
+/// next window on both begin at its start.
+fn daily(expression: &str, zone: &Zone, job: &mut Imported) -> Result<(), String> {
+    const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+    let wrong = |what: &str| format!("time_expression {expression:?} {what}");
+    let value: Value = serde_json::from_str(expression).map_err(|_| wrong("is not JSON"))?;
+    let clock =
+        |name: &str| value[name].as_str().map(str::to_owned).ok_or_else(|| wrong(&format!("has no {name}")));
+    let unit_ms = match value["intervalUnit"].as_str().unwrap_or("SECONDS") {
+        "SECONDS" | "" => 1_000,
+        "MINUTES" => 60_000,
+        "HOURS" => 3_600_000,
+        other => return Err(wrong(&format!("has an interval of {other}: none of SECONDS, MINUTES, HOURS"))),
+    };
+    let every_ms = value["interval"].as_i64().filter(|n| *n > 0).and_then(|n| n.checked_mul(unit_ms));
+    let every_ms = every_ms.ok_or_else(|| wrong("has no interval"))?;
+    let days = value["daysOfWeek"].as_array().map(Vec::as_slice).unwrap_or_default().iter();
+    let name = |day: &Value| DAYS.get(usize::try_from(day.as_i64()?).ok()?.checked_sub(1)?);
+    let weekdays = days.filter_map(name).map(|day| (*day).to_owned()).collect();
+    let (from, to) = (clock("startTimeOfDay")?, clock("endTimeOfDay")?);
+    let window = v1::DailyWindow { weekdays, from, to, every_ms, zone: zone.name.clone() };
+    let why = "PowerJob's first day counts from when the job was switched on; from then on both begin with the window";
+    job.fires(v1::trigger::Kind::DailyWindow(window), Err(NotFollowed(why.to_owned())));
+    Ok(())
 }

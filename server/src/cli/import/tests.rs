@@ -125,7 +125,8 @@ fn jobs_of_powerjob_come_from_its_rows_or_its_api() {
        "instance_time_limit": 60000, "instance_retry_num": 2, "status": 1},
       {"id": 2, "jobName": "pace", "appId": 1, "timeExpressionType": 3, "timeExpression": "5000", "executeType": 2,
        "processorInfo": "com.shop.Pace", "maxInstanceNum": 1, "status": 2, "nextTriggerTime": 1767225601000},
-      {"id": 3, "jobName": "window", "timeExpressionType": 11, "timeExpression": "{}", "processorInfo": "x"},
+      {"id": 3, "jobName": "window", "timeExpressionType": 11, "processorInfo": "x",
+       "timeExpression": "{\"interval\":20,\"intervalUnit\":\"MINUTES\",\"startTimeOfDay\":\"09:00:00\",\"endTimeOfDay\":\"17:30:00\",\"daysOfWeek\":[1,5]}"},
       {"id": 4, "jobName": "gone", "timeExpressionType": 1, "processorInfo": "x", "status": 99},
       {"id": 5, "jobName": "delay", "timeExpressionType": 4, "timeExpression": "7000", "processorInfo": "x"}]"#;
     let (yaml, report) = import(&["powerjob", "--zone", "Europe/Berlin", "--count", "400"], rows);
@@ -136,12 +137,55 @@ fn jobs_of_powerjob_come_from_its_rows_or_its_api() {
             "params_text: \"{\\\"a\\\":1}\"\n    overlap: allow_all\n",
             "every: 5s\n      phase: 2026-01-01T00:00:01Z\n    enabled: false\n",
             "delay: 7s",
+            "daily_window:\n        from: 09:00:00\n        to: 17:30:00\n        every: 20m\n        weekdays: mon,fri\n      zone: Europe/Berlin\n",
         ],
     );
     has(
         &report,
-        &["3 jobs imported, 2 not", "it is deleted", "execute_type BROADCAST", "times: 400 of 400 the same"],
+        &["4 jobs imported, 1 not", "it is deleted", "execute_type BROADCAST", "times: 400 of 400 the same"],
     );
+}
+
+const CRONTAB: &str = r#"
+# nightly things
+SHELL=/bin/sh
+MAILTO="ops@shop"
+30 2 * * * /usr/local/bin/backup.sh --full >/dev/null 2>&1
+@hourly cd /srv && ./sync
+@reboot /usr/bin/agent
+CRON_TZ=America/New_York
+30 1-5 * * mon-fri mail -s report%Hello%you \% done
+5/15 * * * * odd
+* * *
+"#;
+
+#[test]
+fn a_crontab_becomes_jobs_of_a_shell_and_each_difference_of_time_is_explained() {
+    let (yaml, report) = import(&["crontab", "--zone", "Europe/Berlin", "--count", "1500"], CRONTAB);
+    has(
+        &yaml,
+        &[
+            "- name: backup.sh\n    handler: shell\n    trigger:\n      cron: 30 2 * * *\n      dialect: unix\n      zone: Europe/Berlin\n",
+            "env:\n        SHELL: /bin/sh\n",
+            "cron: \"@hourly\"",
+            "zone: America/New_York\n    params:\n      command: mail -s report\n      stdin: \"Hello\\nyou % done\"\n",
+            "overlap: allow_all",
+            "policy: none",
+        ],
+    );
+    has(
+        &report,
+        &[
+            "not imported: line 7: @reboot is no time",
+            "not imported: line 11: it has fewer than 5 words",
+            "MAILTO: a job's output is not sent by mail",
+            "times: 1500 of 1500 the same",
+            "the clock goes back: cron repeats what has a star in minute or hour, FastJob what has any range or step",
+        ],
+    );
+    let system = "17 * * * * root cd / && run-parts /etc/cron.hourly\n";
+    let (yaml, _) = import(&["crontab", "--with-user", "--handler", "sh"], system);
+    has(&yaml, &["handler: sh", "user: root", "command: cd / && run-parts /etc/cron.hourly"]);
 }
 
 #[test]
