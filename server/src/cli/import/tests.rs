@@ -154,7 +154,7 @@ MAILTO="ops@shop"
 @hourly cd /srv && ./sync
 @reboot /usr/bin/agent
 CRON_TZ=America/New_York
-30 1-5 * * mon-fri mail -s report%Hello%you \% done
+30 1-5 * * * mail -s report%Hello%you \% done
 5/15 * * * * odd
 * * *
 "#;
