@@ -39,6 +39,7 @@ async fn call_all(bench: &Bench, token: &str, app: &str) -> Vec<(&'static str, R
     call!(job_enable, JobSetEnabledRequest { name: "x".into() });
     call!(job_disable, JobSetEnabledRequest { name: "x".into() });
     call!(job_delete, JobDeleteRequest { name: "x".into() });
+    call!(job_apply, JobApplyRequest {});
     call!(job_next, JobNextRequest { name: "x".into() });
     call!(job_ledger, JobLedgerRequest { name: "x".into() });
     call!(job_list_all, JobListAllRequest {});

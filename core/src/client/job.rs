@@ -302,6 +302,19 @@ impl Client {
         Ok(reply.results)
     }
 
+    /// Creates, replaces and deletes at most 1,000 jobs: all are checked first, and each shard makes all of its changes
+    /// or none. One result per change, in order.
+    ///
+    /// # Errors
+    /// As [`Client::job_put`]; [`ErrorKind::Conflict`] also if a job is at another revision than was seen.
+    pub async fn job_apply(&self, changes: Vec<v1::JobChange>) -> Result<Vec<v1::JobApplied>, Error> {
+        let first = changes.first().and_then(|change| change.change.clone()).map(name_of);
+        let request = v1::JobApplyRequest { app: self.app().to_owned(), changes };
+        let way = Way::Owner(first.as_deref());
+        let reply = self.ask(Again::Safe, way, request, async |mut c, r| c.job_apply(r).await).await?;
+        Ok(reply.results)
+    }
+
     /// A job as it is stored.
     ///
     /// # Errors
@@ -429,6 +442,14 @@ impl Client {
         let (app, name) = (self.app().to_owned(), name.to_owned());
         let request = v1::JobHistoryRequest { app, id, name, after, limit: 500 };
         self.ask(Again::Safe, Way::Owner(None), request, async |mut c, r| c.job_history(r).await).await
+    }
+}
+
+/// The job that a change is about.
+pub(super) fn name_of(change: v1::job_change::Change) -> String {
+    match change {
+        v1::job_change::Change::Put(spec) => spec.name,
+        v1::job_change::Change::Delete(name) => name,
     }
 }
 

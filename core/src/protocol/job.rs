@@ -9,9 +9,9 @@ use crate::domain::{
     Name, Overlap, OverlapRule, Payload, Refusal, Retry, Revision, Routing, Trigger, Weekday,
 };
 use crate::schedule::{Schedule, ScheduleError};
-use crate::shard::{Change, JobPut, JobPutDone};
+use crate::shard::{Change, JobApplied, JobChange, JobEdit, JobPut, JobPutDone};
 
-/// The most jobs of a put.
+/// The most jobs of a put, and the most changes that are made together.
 pub const MAX_PUT: usize = 1_000;
 /// The longest name of a zone, in characters.
 const MAX_ZONE_CHARS: usize = 64;
@@ -45,6 +45,45 @@ pub fn must_fire(put: &JobPut, now: Millis) -> Result<(), Refusal> {
     Schedule::compile(&put.definition.trigger, now)
         .and_then(|schedule| schedule.must_fire_after(now))
         .map_err(|error| schedule_refused(&error))
+}
+
+/// Reads changes that are made together.
+///
+/// # Errors
+/// More than [`MAX_PUT`], or the first wrong field, as `changes[3].put.handler`.
+pub fn changes(given: Vec<v1::JobChange>, now: Millis) -> Result<Vec<JobChange>, Refusal> {
+    field::items("changes", given.len(), 0..=MAX_PUT)?;
+    let change = |(at, given)| change(given, now).map_err(|inner| inner.within(&format!("changes[{at}]")));
+    given.into_iter().enumerate().map(change).collect()
+}
+
+fn change(given: v1::JobChange, now: Millis) -> Result<JobChange, Refusal> {
+    use v1::job_change::Change;
+    let edit = match given.change {
+        Some(Change::Put(spec)) => {
+            JobEdit::Put(Box::new(put(spec, now).map_err(|inner| inner.within("put"))?))
+        }
+        Some(Change::Delete(name)) => JobEdit::Delete(field::name("delete", &name)?),
+        None => {
+            return Err(Refusal::invalid("change_missing", "", "is missing").remedy("give put or delete"));
+        }
+    };
+    Ok(JobChange { edit, seen: given.seen })
+}
+
+/// The result of a change for the wire.
+pub fn applied(done: &JobApplied) -> v1::JobApplied {
+    use v1::job_applied::Change as Wire;
+    let (change, revision) = match done {
+        JobApplied::Put(done) => match done.change {
+            Change::Created => (Wire::Created, done.job.revision),
+            Change::Updated => (Wire::Updated, done.job.revision),
+            Change::Unchanged => (Wire::Unchanged, done.job.revision),
+        },
+        JobApplied::Deleted(_) => (Wire::Deleted, 0),
+        JobApplied::Absent => (Wire::Unchanged, 0),
+    };
+    v1::JobApplied { change: change.into(), revision }
 }
 
 /// A job for the wire.

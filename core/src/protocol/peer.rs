@@ -5,7 +5,7 @@ use super::v1::forward_request::Call as WireCall;
 use super::{field, job, run, session, v1};
 use crate::clock::Millis;
 use crate::domain::{Name, Refusal};
-use crate::shard::{Call, JobPut, Reply, WorkerReport};
+use crate::shard::{Call, JobChange, JobEdit, JobPut, Reply, WorkerReport};
 
 /// The most outcomes of a report.
 pub const MAX_OUTCOMES: usize = 1_000;
@@ -24,6 +24,10 @@ pub fn call_to(call: &Call, shard: u16) -> Option<WireCall> {
         Call::JobEnable { name, enabled: false } => WireCall::JobDisable(enable(name)),
         Call::JobDelete { name } => {
             WireCall::JobDelete(v1::JobDeleteRequest { app: app(), name: name.as_str().into() })
+        }
+        Call::JobApply(changes) => {
+            let changes = changes.iter().map(change_to).collect();
+            WireCall::JobApply(v1::JobApplyRequest { app: app(), changes })
         }
         Call::Trigger(fires) => WireCall::Trigger(v1::TriggerRequest {
             app: app(),
@@ -49,6 +53,14 @@ pub fn call_to(call: &Call, shard: u16) -> Option<WireCall> {
 
 fn put_to(put: &JobPut) -> v1::JobSpec {
     v1::JobSpec { enabled: put.enabled, ..job::spec(&put.name, &put.definition, true) }
+}
+
+fn change_to(change: &JobChange) -> v1::JobChange {
+    let edit = match &change.edit {
+        JobEdit::Put(put) => v1::job_change::Change::Put(put_to(put)),
+        JobEdit::Delete(name) => v1::job_change::Change::Delete(name.as_str().into()),
+    };
+    v1::JobChange { change: Some(edit), seen: change.seen }
 }
 
 fn report_to(report: &WorkerReport, shard: u16) -> v1::ReportRequest {
@@ -83,6 +95,7 @@ pub fn call(given: Option<WireCall>, now: Millis) -> Result<Call, Refusal> {
             Call::JobEnable { name: field::name("name", &request.name)?, enabled: false }
         }
         WireCall::JobDelete(request) => Call::JobDelete { name: field::name("name", &request.name)? },
+        WireCall::JobApply(request) => Call::JobApply(job::changes(request.changes, now)?),
         WireCall::Trigger(request) => {
             field::items("triggers", request.triggers.len(), 0..=run::MAX_TRIGGERS)?;
             let read = |(at, spec)| run::fire(spec).map_err(|inner| inner.within(&format!("triggers[{at}]")));
@@ -151,6 +164,9 @@ pub fn reply_to(reply: &Reply, shard: u16, app: &Name) -> Option<WireReply> {
         }),
         Reply::Job(changed) => WireReply::Job(job::job(changed, app)),
         Reply::Deleted => WireReply::JobDelete(v1::JobDeleteReply {}),
+        Reply::Applied(done) => {
+            WireReply::JobApply(v1::JobApplyReply { results: done.iter().map(job::applied).collect() })
+        }
         Reply::Triggered(results) => WireReply::Trigger(v1::TriggerReply {
             results: results.iter().map(|result| run::triggered(result, app)).collect(),
         }),

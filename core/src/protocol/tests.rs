@@ -10,7 +10,7 @@ use crate::domain::{
     RefusalKind, Run, Source, State, Trigger,
 };
 use crate::id::{AppId, AttemptKey, Epoch, JobId, RunId, ServerId, SessionId, ShardKey, Token};
-use crate::shard::{Call, Frame, JobPut, When, WorkerReport};
+use crate::shard::{Call, Frame, JobChange, JobEdit, JobPut, When, WorkerReport};
 
 const NOW: Millis = Millis::new(1_800_000_000_000);
 
@@ -313,8 +313,11 @@ proptest! {
     #[test]
     fn a_put_that_is_handed_on_is_the_same_put(spec in specs(), enabled in any::<Option<bool>>()) {
         let put = JobPut { enabled, ..job::put(spec, NOW).expect("it is within bounds") };
-        let call = Call::JobPut(vec![put]);
-        prop_assert_eq!(peer::call(peer::call_to(&call, 3), NOW), Ok(call));
+        let delete = JobChange { edit: JobEdit::Delete(put.name.clone()), seen: None };
+        let change = JobChange { edit: JobEdit::Put(Box::new(put.clone())), seen: Some(7) };
+        for call in [Call::JobPut(vec![put]), Call::JobApply(vec![change, delete])] {
+            prop_assert_eq!(peer::call(peer::call_to(&call, 3), NOW), Ok(call));
+        }
     }
 }
 

@@ -18,6 +18,9 @@ impl Shard {
             Call::JobDelete { name } => {
                 self.delete_job(&name, turn).map_or_else(Reply::Refused, |()| Reply::Deleted)
             }
+            Call::JobApply(changes) => {
+                self.apply_jobs(changes, turn).map_or_else(Reply::Refused, Reply::Applied)
+            }
             Call::Trigger(fires) => Reply::Triggered(self.fire_all(fires, turn)),
             Call::RunCancel { run } => match self.cancel(ticket, run, turn) {
                 Some(reply) => reply,

@@ -102,6 +102,8 @@ pub enum Call {
         /// Which.
         name: Name,
     },
+    /// Create, replace and delete jobs: all or none.
+    JobApply(Vec<JobChange>),
     /// Fire jobs: each by itself.
     Trigger(Vec<Fire>),
     /// End a run.
@@ -174,6 +176,34 @@ pub struct JobPut {
     pub enabled: Option<bool>,
 }
 
+/// A change of one job, among several that are made together.
+#[derive(Clone, PartialEq, Debug)]
+pub struct JobChange {
+    /// What it is to become.
+    pub edit: JobEdit,
+    /// The revision that the caller saw, 0 for none; `None`: not compared.
+    pub seen: Option<u64>,
+}
+
+/// What a job is to become.
+#[derive(Clone, PartialEq, Debug)]
+pub enum JobEdit {
+    /// This.
+    Put(Box<JobPut>),
+    /// A tombstone, if there is one of this name.
+    Delete(Name),
+}
+
+impl JobChange {
+    /// Which job.
+    pub fn name(&self) -> &Name {
+        match &self.edit {
+            JobEdit::Put(put) => &put.name,
+            JobEdit::Delete(name) => name,
+        }
+    }
+}
+
 /// A firing by call.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Fire {
@@ -213,6 +243,8 @@ pub enum Reply {
     Job(Box<Job>),
     /// To `JobDelete`.
     Deleted,
+    /// To `JobApply`, in its order.
+    Applied(Vec<JobApplied>),
     /// To `Trigger`, in its order.
     Triggered(Vec<Result<Triggered, Refusal>>),
     /// To `RunCancel` and `RunRetry`.
@@ -236,6 +268,17 @@ pub struct JobPutDone {
     pub change: Change,
     /// As it is now.
     pub job: Job,
+}
+
+/// One change of several made together.
+#[derive(Clone, PartialEq, Debug)]
+pub enum JobApplied {
+    /// A job was put, or was so already.
+    Put(JobPutDone),
+    /// It has its tombstone now.
+    Deleted(Job),
+    /// There was none.
+    Absent,
 }
 
 /// What a put did.

@@ -5,6 +5,7 @@
 //! decides ([`Shard::decide`]) and returns a [`Plan`]. If the commit fails, the memory is thrown away: a new [`Shard`]
 //! boots from the rows.
 
+mod apply;
 mod calls;
 mod dispatching;
 mod due;
@@ -24,10 +25,11 @@ mod states;
 mod turn;
 mod workers;
 
+pub use edits::may_overwrite;
 pub use facts::{DuePage, Facts, History, JobPage, Needs, OpenPage};
 pub use message::{
-    Call, Change, Command, Fire, JobPut, JobPutDone, Message, Order, Reply, StreamId, Ticket, Triggered,
-    When, WorkerReport, WorkerState,
+    Call, Change, Command, Fire, JobApplied, JobChange, JobEdit, JobPut, JobPutDone, Message, Order, Reply,
+    StreamId, Ticket, Triggered, When, WorkerReport, WorkerState,
 };
 pub use plan::{CancelReason, Dispatch, Frame, Plan, Verdict};
 pub use rows::{Cursor, InboxFailed, Rows, RunChanged, RunCopied, RunEnded, RunStarted};

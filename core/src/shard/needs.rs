@@ -41,6 +41,9 @@ impl Shard {
         match call {
             Call::JobPut(puts) => puts.iter().for_each(|put| self.needs_of_edit(&put.name, needs)),
             Call::JobEnable { name, .. } | Call::JobDelete { name } => self.needs_of_edit(name, needs),
+            Call::JobApply(changes) => {
+                changes.iter().for_each(|change| self.needs_of_edit(change.name(), needs))
+            }
             Call::Trigger(fires) => fires.iter().for_each(|fire| self.needs_of_fire(fire, needs)),
             Call::RunCancel { run } | Call::RunRetry { run, .. } => self.needs_run(*run, needs),
             Call::Inbox(commands) => commands.iter().for_each(|command| match &command.order {

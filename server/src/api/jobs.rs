@@ -54,7 +54,7 @@ impl Api {
         let mut done = Vec::new();
         for (shard, (places, puts)) in by_shard {
             let reply = self.call(by.app(), shard, Call::JobPut(puts)).await;
-            match reply.map_err(|refusal| at_its_place(refusal, &places))? {
+            match reply.map_err(|refusal| at_its_place(refusal, "jobs", &places))? {
                 Reply::JobPut(reply) => done.extend(places.into_iter().zip(reply.results)),
                 other => return Err(wrong_reply(&other)),
             }
@@ -64,7 +64,7 @@ impl Api {
     }
 
     /// A job whose ticks are all past may be put again as it is stored: services do so at each start.
-    async fn must_fire(&self, by: &Authorized, put: &JobPut) -> Result<(), Refusal> {
+    pub(super) async fn must_fire(&self, by: &Authorized, put: &JobPut) -> Result<(), Refusal> {
         let Err(never) = job::must_fire(put, self.now()) else { return Ok(()) };
         let stored = self.0.store.job_get(by.app().id, &put.name).await.map_err(store_failed)?;
         match stored {
@@ -233,11 +233,11 @@ fn definition_bytes(definition: &Definition) -> usize {
     2_048 + definition.params.data.len() + instants
 }
 
-/// An owner counts the jobs that it was given: `jobs[0]` of its part may be `jobs[7]` of the request.
-fn at_its_place(refusal: Refusal, places: &[usize]) -> Refusal {
-    let place = refusal.field.strip_prefix("jobs[").and_then(|rest| {
+/// An owner counts the things that it was given: `jobs[0]` of its part may be `jobs[7]` of the request.
+pub(super) fn at_its_place(refusal: Refusal, list: &str, places: &[usize]) -> Refusal {
+    let place = refusal.field.strip_prefix(list).and_then(|rest| rest.strip_prefix('[')).and_then(|rest| {
         let (at, rest) = rest.split_once(']')?;
-        Some(format!("jobs[{}]{rest}", places.get(at.parse::<usize>().ok()?)?))
+        Some(format!("{list}[{}]{rest}", places.get(at.parse::<usize>().ok()?)?))
     });
     match place {
         Some(field) => Refusal { field: field.into(), ..refusal },

@@ -1,6 +1,7 @@
 //! What clients may do, once, for every door: authorise, find the owner, call it, or read from the store. It neither
 //! knows how a call came nor decides what becomes of jobs and runs: that is the owner's.
 
+mod apply;
 pub mod apps;
 pub mod auth;
 pub mod jobs;

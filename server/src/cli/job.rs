@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 use fastjob_core::client::Client;
 use fastjob_core::clock::{Clock, Millis, SystemClock};
+use fastjob_core::protocol::v1;
 use serde_json::Value;
 
 use super::connect::Connect;
@@ -10,8 +11,8 @@ use super::preview::Preview;
 use super::print::Printer;
 use super::{Exit, Failure, args, job_put, job_run, shape};
 
-/// Jobs of one call: as many as fit a reply with parameters at their bound.
-const PAGE: u32 = 50;
+/// Jobs of one call; a reply that they do not fit holds fewer.
+const PAGE: u32 = 500;
 const DAY_MS: i64 = 86_400_000;
 const COLUMNS: [&str; 7] = ["name", "handler", "enabled", "trigger", "next_at", "revision", "managed_by"];
 const HISTORY_COLUMNS: [&str; 6] = ["revision", "from_at", "enabled", "deleted", "handler", "trigger"];
@@ -104,18 +105,21 @@ impl JobCommand {
 }
 
 async fn list(client: &Client, printer: &Printer, limit: usize) -> Result<(), Failure> {
-    let (mut shapes, mut after) = (Vec::new(), String::new());
-    while shapes.len() < limit {
-        let wanted = u32::try_from(limit - shapes.len()).unwrap_or(PAGE).min(PAGE);
+    let jobs = all(client, limit).await?;
+    printer.list(&COLUMNS, &jobs.iter().map(shape::job).collect::<Vec<_>>())
+}
+
+/// The app's jobs in order of name, at most `limit`. Only an empty page is the last.
+pub(super) async fn all(client: &Client, limit: usize) -> Result<Vec<v1::Job>, Failure> {
+    let (mut jobs, mut after) = (Vec::new(), String::new());
+    while jobs.len() < limit {
+        let wanted = u32::try_from(limit - jobs.len()).unwrap_or(PAGE).min(PAGE);
         let page = client.job_list(&after, wanted).await?;
-        let last = page.last().and_then(|job| job.spec.as_ref());
-        after = last.map(|spec| spec.name.clone()).unwrap_or_default();
-        shapes.extend(page.iter().map(shape::job));
-        if page.len() < wanted as usize || after.is_empty() {
-            break;
-        }
+        let Some(last) = page.last().and_then(|job| job.spec.as_ref()) else { break };
+        after.clone_from(&last.name);
+        jobs.extend(page);
     }
-    printer.list(&COLUMNS, &shapes)
+    Ok(jobs)
 }
 
 async fn history(client: &Client, printer: &Printer, name: &str) -> Result<(), Failure> {

@@ -2,6 +2,7 @@
 //! nothing. Data goes to stdout, everything else to stderr.
 
 mod app;
+mod apply;
 mod args;
 mod audit;
 mod audit_read;
@@ -9,13 +10,17 @@ mod connect;
 mod cron;
 mod dev;
 mod doctor;
+mod export;
 mod failure;
 mod follow;
+mod import;
 mod job;
 mod job_files;
 mod job_put;
 mod job_run;
+mod jobfile;
 mod lint;
+mod plan;
 mod preview;
 mod print;
 mod run;
@@ -70,6 +75,14 @@ enum Command {
     Simulate(Box<simulate::Simulate>),
     /// Cron expressions, without a server: their ticks, their meaning, their faults.
     Cron(cron::CronCommand),
+    /// Make an app's jobs those of files.
+    Apply(apply::Apply),
+    /// Show what `apply` would change.
+    Diff(apply::Diff),
+    /// Write an app's jobs as a file for `apply`.
+    Export(export::Export),
+    /// Make a file for `apply` of another scheduler's jobs.
+    Import(import::ImportCommand),
     /// Look at the database beside its servers: settings, rights, sizes, invariants.
     Doctor(doctor::Doctor),
 }
@@ -89,6 +102,10 @@ pub async fn run(cli: Cli, shutdown: CancellationToken) -> Result<Exit, Failure>
         Command::Lint(lint) => lint.run(),
         Command::Simulate(simulate) => simulate.run().await,
         Command::Cron(cron) => cron.run(),
+        Command::Apply(apply) => apply.run().await,
+        Command::Diff(diff) => diff.run().await,
+        Command::Export(export) => export.run().await,
+        Command::Import(import) => import.run(),
         Command::Doctor(doctor) => doctor.run().await,
     }
 }

@@ -80,6 +80,13 @@ impl Client for ClientDoor {
         answer(v1::JobDeleteReply {})
     }
 
+    async fn job_apply(&self, request: Request<v1::JobApplyRequest>) -> Answer<v1::JobApplyReply> {
+        let (by, message) = of_app(&self.api, request, |message| &message.app).await?;
+        let changes = job::changes(message.changes, self.api.now()).map_err(refused)?;
+        let results = self.api.job_apply(&by, changes).await.map_err(refused)?;
+        answer(v1::JobApplyReply { results })
+    }
+
     async fn job_next(&self, request: Request<v1::JobNextRequest>) -> Answer<v1::JobNextReply> {
         let (by, message) = of_app(&self.api, request, |message| &message.app).await?;
         let name = field::name("name", &message.name).map_err(refused)?;

@@ -19,6 +19,7 @@ mod gate;
 #[expect(dead_code, reason = "each test program uses a part of it")]
 #[path = "../harness/mod.rs"]
 mod harness;
+mod jobs_as_code;
 mod payloads;
 #[path = "../harness/postgres.rs"]
 mod postgres;
