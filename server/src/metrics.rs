@@ -19,6 +19,7 @@ const LATENESS: &str = "fastjob_run_lateness_seconds";
 const CREATED: &str = "fastjob_runs_created_total";
 const ENDED: &str = "fastjob_runs_ended_total";
 const WAITING: &str = "fastjob_runs_waiting";
+const BUFFERED: &str = "fastjob_runs_buffered";
 const SCHEDULED: &str = "fastjob_runs_scheduled";
 const DISPATCHED: &str = "fastjob_runs_dispatched";
 const TURN: &str = "fastjob_turn_duration_seconds";
@@ -65,6 +66,7 @@ fn describe() {
     describe_counter!(CREATED, "Runs written, by source");
     describe_counter!(ENDED, "Runs ended, by state and reason");
     describe_gauge!(WAITING, "Runs that are due and wait for a worker");
+    describe_gauge!(BUFFERED, "Runs that are due and wait for the end of an earlier run of their job");
     describe_gauge!(SCHEDULED, "Runs in memory that are not due yet");
     describe_gauge!(DISPATCHED, "Runs with an attempt at a worker");
     describe_histogram!(TURN, Unit::Seconds, "An owner's turn, from its first message to the end of acting");
@@ -111,6 +113,8 @@ pub fn inbox_refused(count: u64) {
 pub struct OpenRuns {
     /// Due, and without a worker.
     pub waiting: usize,
+    /// Due, and behind an earlier run of their job.
+    pub buffered: usize,
     /// Not due yet.
     pub scheduled: usize,
     /// With a worker.
@@ -124,6 +128,7 @@ pub struct ShardMetrics {
     created: HashMap<&'static str, Counter>,
     ended: HashMap<(&'static str, &'static str), Counter>,
     waiting: Gauge,
+    buffered: Gauge,
     scheduled: Gauge,
     dispatched: Gauge,
 }
@@ -137,6 +142,7 @@ impl ShardMetrics {
             created: HashMap::new(),
             ended: HashMap::new(),
             waiting: gauge!(WAITING, "app" => app.clone(), "shard" => shard.clone()),
+            buffered: gauge!(BUFFERED, "app" => app.clone(), "shard" => shard.clone()),
             scheduled: gauge!(SCHEDULED, "app" => app.clone(), "shard" => shard.clone()),
             dispatched: gauge!(DISPATCHED, "app" => app.clone(), "shard" => shard),
             app,
@@ -178,6 +184,7 @@ impl ShardMetrics {
     /// The open runs, after a turn.
     pub fn open_runs(&self, open: OpenRuns) {
         self.waiting.set(open.waiting as f64);
+        self.buffered.set(open.buffered as f64);
         self.scheduled.set(open.scheduled as f64);
         self.dispatched.set(open.dispatched as f64);
     }

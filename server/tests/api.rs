@@ -7,8 +7,8 @@ mod peers;
 use bench::{Bench, CALM, authorized, detail, name, new_token, patiently};
 use fastjob_core::clock::{Clock, Millis, SystemClock};
 use fastjob_core::domain::{
-    CatchUp, Definition, Ended, FireKey, Job, Limits, ManagedBy, Payload, Refusal, RefusalKind, Run, Source,
-    State, Trigger,
+    CancelCause, CatchUp, Definition, Ended, FireKey, Job, Limits, ManagedBy, Payload, Refusal, RefusalKind,
+    Run, Source, State, Trigger,
 };
 use fastjob_core::id::{Epoch, JobId, RunId, ServerId};
 use fastjob_core::protocol::v1;
@@ -488,7 +488,7 @@ fn run(job: &Job, state: State) -> Run {
         lost_count: 0,
         created_at: Millis::new(10_000),
         started_at: None,
-        cancel_at: None,
+        cancel: None,
         ended_at: None,
         result: None,
         error: None,
@@ -500,7 +500,7 @@ fn run(job: &Job, state: State) -> Run {
 fn ended(run: &Run) -> fastjob_core::shard::RunEnded {
     fastjob_core::shard::RunEnded {
         run: run.id,
-        ended: Ended::Cancelled,
+        ended: Ended::Cancelled(CancelCause::Requested),
         ended_at: Millis::new(20_000),
         started_at: None,
         fail_count: 0,

@@ -111,14 +111,48 @@ impl Default for Limits {
     }
 }
 
-/// What happens to a tick while an earlier run of the job is alive, that is due or running.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+/// What happens to a run that is due while an earlier run of its job is alive, that is due or running.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Overlap {
     /// It is skipped.
     #[default]
     Skip,
+    /// One waits for the end of the earlier one; further ones are skipped.
+    BufferOne,
+    /// All wait, one runs after the other in order of due; beyond [`Overlap::MAX_BUFFERED`] they are skipped.
+    BufferAll,
+    /// The earlier one is cancelled, and it starts once that has ended. Of several that wait so, the newest starts.
+    CancelOther,
+    /// The earlier one is cancelled, and it starts at once, whether or not the handler gives way.
+    TerminateOther,
     /// It runs beside it.
     AllowAll,
+}
+
+impl Overlap {
+    /// Every policy.
+    pub const ALL: [Self; 6] = [
+        Self::Skip,
+        Self::BufferOne,
+        Self::BufferAll,
+        Self::CancelOther,
+        Self::TerminateOther,
+        Self::AllowAll,
+    ];
+    /// The most runs of one job that wait for an earlier one.
+    pub const MAX_BUFFERED: usize = 1_000;
+
+    /// Its word, as `buffer_one`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Skip => "skip",
+            Self::BufferOne => "buffer_one",
+            Self::BufferAll => "buffer_all",
+            Self::CancelOther => "cancel_other",
+            Self::TerminateOther => "terminate_other",
+            Self::AllowAll => "allow_all",
+        }
+    }
 }
 
 /// How a failed run is tried again.

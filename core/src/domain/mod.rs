@@ -16,8 +16,8 @@ pub use name::Name;
 pub use payload::{Encoding, Failure, Payload};
 pub use refusal::{Refusal, RefusalKind};
 pub use run::{
-    Assignment, Attempt, AttemptEnd, BadFireKey, Ended, FailReason, FireKey, Gap, GapReason, Outcome,
-    OutcomeKind, Run, SkipReason, Source, State,
+    Assignment, Attempt, AttemptEnd, BadFireKey, Cancel, CancelCause, Ended, FailReason, FireKey, Gap,
+    GapReason, Outcome, OutcomeKind, Run, SkipReason, Source, State,
 };
 pub use trigger::{Cron, Dialect, Trigger};
 pub use worker::{HandlerOffer, Hello, WorkerProfile};

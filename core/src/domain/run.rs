@@ -51,8 +51,8 @@ pub struct Run {
     pub created_at: Millis,
     /// When the handler was entered, of the attempt that ended it.
     pub started_at: Option<Millis>,
-    /// When a cancel was asked for.
-    pub cancel_at: Option<Millis>,
+    /// A cancel that was asked for.
+    pub cancel: Option<Cancel>,
     /// When it became terminal.
     pub ended_at: Option<Millis>,
     /// Of a succeeded run.
@@ -100,8 +100,8 @@ pub enum Ended {
     Succeeded,
     /// Out of attempts.
     Failed(FailReason),
-    /// Somebody asked for it.
-    Cancelled,
+    /// It was asked to end.
+    Cancelled(CancelCause),
     /// Never dispatched.
     Skipped(SkipReason),
 }
@@ -117,6 +117,24 @@ pub enum FailReason {
     Lost,
     /// Its workers were lost [`Limits::MAX_LOST`] times.
     Quarantined,
+}
+
+/// A cancel that was asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Cancel {
+    /// When.
+    pub at: Millis,
+    /// Why.
+    pub cause: CancelCause,
+}
+
+/// Why a run was cancelled.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum CancelCause {
+    /// Somebody asked for it.
+    Requested,
+    /// A later run of its job took its place: overlap `cancel_other` or `terminate_other`.
+    Overlap,
 }
 
 /// Why a run never started.
@@ -354,13 +372,14 @@ impl State {
 
 impl Ended {
     /// Every way a run can end.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Succeeded,
         Self::Failed(FailReason::Error),
         Self::Failed(FailReason::Timeout),
         Self::Failed(FailReason::Lost),
         Self::Failed(FailReason::Quarantined),
-        Self::Cancelled,
+        Self::Cancelled(CancelCause::Requested),
+        Self::Cancelled(CancelCause::Overlap),
         Self::Skipped(SkipReason::Overlap),
         Self::Skipped(SkipReason::CatchUp),
         Self::Skipped(SkipReason::Disabled),
@@ -373,7 +392,7 @@ impl Ended {
         match self {
             Self::Succeeded => "succeeded",
             Self::Failed(_) => "failed",
-            Self::Cancelled => "cancelled",
+            Self::Cancelled(_) => "cancelled",
             Self::Skipped(_) => "skipped",
         }
     }
@@ -382,10 +401,25 @@ impl Ended {
     pub const fn reason(self) -> &'static str {
         match self {
             Self::Succeeded => "",
-            Self::Cancelled => "requested",
+            Self::Cancelled(cause) => cause.as_str(),
             Self::Failed(reason) => reason.as_str(),
             Self::Skipped(reason) => reason.as_str(),
         }
+    }
+}
+
+impl CancelCause {
+    /// Its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Overlap => "overlap",
+        }
+    }
+
+    /// The cause with this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Requested, Self::Overlap].into_iter().find(|known| known.as_str() == word)
     }
 }
 

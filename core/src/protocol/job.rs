@@ -233,6 +233,10 @@ pub(super) fn overlap(field: &'static str, value: i32) -> Result<Overlap, Refusa
     Ok(match field::word(field, value)? {
         v1::Overlap::Skip => Overlap::Skip,
         v1::Overlap::AllowAll => Overlap::AllowAll,
+        v1::Overlap::BufferOne => Overlap::BufferOne,
+        v1::Overlap::BufferAll => Overlap::BufferAll,
+        v1::Overlap::CancelOther => Overlap::CancelOther,
+        v1::Overlap::TerminateOther => Overlap::TerminateOther,
     })
 }
 
@@ -311,6 +315,10 @@ pub(super) fn overlap_to(overlap: Overlap) -> v1::Overlap {
     match overlap {
         Overlap::Skip => v1::Overlap::Skip,
         Overlap::AllowAll => v1::Overlap::AllowAll,
+        Overlap::BufferOne => v1::Overlap::BufferOne,
+        Overlap::BufferAll => v1::Overlap::BufferAll,
+        Overlap::CancelOther => v1::Overlap::CancelOther,
+        Overlap::TerminateOther => v1::Overlap::TerminateOther,
     }
 }
 

@@ -124,7 +124,7 @@ fn current_attempt(run: &Run) -> Option<v1::Attempt> {
         State::Scheduled | State::Ended(Ended::Skipped(_)) => return None,
         State::Dispatched => "running",
         State::Ended(Ended::Succeeded) => "succeeded",
-        State::Ended(Ended::Cancelled) => "cancelled",
+        State::Ended(Ended::Cancelled(_)) => "cancelled",
         State::Ended(Ended::Failed(FailReason::Error)) => "failed",
         State::Ended(Ended::Failed(FailReason::Timeout)) => "timeout",
         State::Ended(Ended::Failed(FailReason::Lost | FailReason::Quarantined)) => "lost",
@@ -231,7 +231,7 @@ fn state(state: State) -> v1::RunState {
         State::Dispatched => v1::RunState::Dispatched,
         State::Ended(Ended::Succeeded) => v1::RunState::Succeeded,
         State::Ended(Ended::Failed(_)) => v1::RunState::Failed,
-        State::Ended(Ended::Cancelled) => v1::RunState::Cancelled,
+        State::Ended(Ended::Cancelled(_)) => v1::RunState::Cancelled,
         State::Ended(Ended::Skipped(_)) => v1::RunState::Skipped,
     }
 }

@@ -315,7 +315,7 @@ fn dispatched() -> Run {
         lost_count: 0,
         created_at: NOW.plus(-10_000),
         started_at: None,
-        cancel_at: None,
+        cancel: None,
         ended_at: None,
         result: None,
         error: None,

@@ -154,7 +154,7 @@ pub(super) fn new_run(
         lost_count: 0,
         created_at: now,
         started_at: None,
-        cancel_at: None,
+        cancel: None,
         ended_at: None,
         result: None,
         error: None,

@@ -1,6 +1,6 @@
 //! How far ahead runs are written and held in memory, and what becomes of ticks that nobody saw in time.
 
-use super::memory::{KnownJob, Open};
+use super::memory::{KnownJob, Open, Stage};
 use super::turn::Turn;
 use super::{AT_ONCE, DuePage, JobPage, Shard};
 use crate::clock::Millis;
@@ -200,8 +200,9 @@ impl Shard {
             let open = self.memory.run(*run)?;
             let waiting_too = mutant("catch_up_of_waiting");
             let tick = open.run.tick.filter(|tick| outage.from < *tick && *tick <= outage.until)?;
-            let untouched =
-                open.run.state == State::Scheduled && open.run.attempt == 0 && (!open.waiting || waiting_too);
+            let untouched = open.run.state == State::Scheduled
+                && open.run.attempt == 0
+                && (open.stage == Stage::Coming || waiting_too);
             untouched.then_some((tick, *run))
         };
         let mut runs: Vec<_> = self.memory.runs_of(id).iter().filter_map(missed).collect();
@@ -212,7 +213,9 @@ impl Shard {
     /// It is due so late, and has had no attempt, that the rows alone keep it.
     pub(super) fn may_leave(&self, open: &Open) -> bool {
         match open.run.state {
-            State::Scheduled => open.run.attempt == 0 && !open.waiting && open.run.due > self.horizon.target,
+            State::Scheduled => {
+                open.run.attempt == 0 && open.stage == Stage::Coming && open.run.due > self.horizon.target
+            }
             State::Dispatched => false,
             State::Ended(_) => true,
         }

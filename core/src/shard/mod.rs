@@ -16,6 +16,7 @@ mod inbox;
 mod memory;
 mod message;
 mod needs;
+mod overlap;
 mod plan;
 mod rows;
 mod sessions;
@@ -61,6 +62,8 @@ pub struct Settings {
 pub struct Load {
     /// Written, not due yet.
     pub scheduled: usize,
+    /// Due, waiting for the end of an earlier run of their job.
+    pub buffered: usize,
     /// Due, waiting for a worker.
     pub waiting: usize,
     /// With a worker.
@@ -178,10 +181,11 @@ impl Shard {
 
     /// How much it holds.
     pub fn load(&self) -> Load {
-        let (scheduled, waiting, dispatched) = self.memory.counts();
+        let [scheduled, buffered, waiting, dispatched] = self.memory.counts();
         let connected = || self.sessions.all().filter(|session| session.stream.is_some());
         Load {
             scheduled,
+            buffered,
             waiting,
             dispatched,
             workers: connected().count(),

@@ -127,9 +127,9 @@ pub(crate) fn overlap_is_respected(past: Past<'_>) {
         let job = &past.tables.jobs[&run.job];
         let always = past.tables.revisions[&job.id]
             .iter()
-            .all(|revised| revised.job.definition.limits.overlap == Overlap::Skip);
+            .all(|revised| is_disjoint(revised.job.definition.limits.overlap));
         if let (Some(_), Some(ended_at), true) =
-            (reported, execution.ended_at, always && run.limits.overlap == Overlap::Skip)
+            (reported, execution.ended_at, always && is_disjoint(run.limits.overlap))
         {
             by_job.entry(run.job).or_default().push((execution.started_at, ended_at));
         }
@@ -139,6 +139,10 @@ pub(crate) fn overlap_is_respected(past: Past<'_>) {
         let apart = spans.windows(2).all(|pair| pair[0].1 <= pair[1].0);
         assert!(apart, "G11: executions of {:?} overlap: {spans:?}", past.tables.jobs[&job].name);
     }
+}
+
+fn is_disjoint(overlap: Overlap) -> bool {
+    !matches!(overlap, Overlap::AllowAll | Overlap::TerminateOther)
 }
 
 /// Fixed-delay chains are numbered without a hole, each run after the end of the one before.

@@ -21,13 +21,16 @@ use crate::worker::Worker;
 use crate::world::{Fate, World};
 use crate::{checks, inbox};
 
-const JOBS: [&str; 7] = ["rate", "cron", "at", "delay", "api", "once", "strict"];
+const JOBS: [&str; 8] = ["rate", "cron", "at", "delay", "api", "once", "strict", "serial"];
+
+/// Policies under which no two runs of a job run at a time.
+const DISJOINT: [Overlap; 4] = [Overlap::Skip, Overlap::BufferOne, Overlap::BufferAll, Overlap::CancelOther];
 
 /// Steps between two looks at the whole history; each commit is checked by itself.
 const CHECK_EVERY: usize = 25;
 
 /// Every row of the state table, by the names of the rows.
-const TABLE: [&str; 31] = [
+const TABLE: [&str; 33] = [
     "- -> scheduled",
     "- -> dispatched",
     "- -> skipped(overlap)",
@@ -38,7 +41,9 @@ const TABLE: [&str; 31] = [
     "scheduled -> skipped(deleted)",
     "scheduled -> skipped(start_deadline)",
     "scheduled -> cancelled",
+    "scheduled -> cancelled(overlap)",
     "dispatched -> cancelled",
+    "dispatched -> cancelled(overlap)",
     "dispatched -> succeeded",
     "dispatched -> failed(error)",
     "dispatched -> failed(timeout)",
@@ -222,7 +227,7 @@ fn edit(world: &mut World) {
 fn definition(world: &mut World, name: &Name) -> Definition {
     let seconds = 1_000 * (1 + world.below(4) as i64);
     let trigger = match name.as_str() {
-        "rate" | "strict" => Trigger::FixedRate {
+        "rate" | "strict" | "serial" => Trigger::FixedRate {
             period_ms: seconds,
             phase: [None, Some(Millis::new(seconds / 3))][world.below(2) as usize],
         },
@@ -255,8 +260,12 @@ fn definition(world: &mut World, name: &Name) -> Definition {
 
 fn limits(world: &mut World, name: &str) -> Limits {
     Limits {
-        // One job keeps its policy, so that disjointness can be judged over its whole life.
-        overlap: if name == "strict" || world.below(2) == 0 { Overlap::Skip } else { Overlap::AllowAll },
+        // Two jobs keep to policies that let runs be disjoint, so that this can be judged over their whole lives.
+        overlap: match name {
+            "strict" => Overlap::Skip,
+            "serial" => DISJOINT[world.below(DISJOINT.len() as u64) as usize],
+            _ => Overlap::ALL[world.below(6) as usize],
+        },
         retry: Retry {
             retries: world.below(3) as u32,
             backoff: [Backoff::Fixed, Backoff::Exponential][world.below(2) as usize],
@@ -294,7 +303,7 @@ fn trigger(world: &mut World, requests: &mut Vec<Fire>) {
                 },
                 idempotency_key: key,
                 request: Id::new(world.now, &mut world.chance),
-                overlap: [None, Some(Overlap::AllowAll), Some(Overlap::Skip)][world.below(3) as usize],
+                overlap: Overlap::ALL.get(world.below(12) as usize).copied(),
                 source: [Source::Api, Source::Manual][world.below(2) as usize],
             }
         };

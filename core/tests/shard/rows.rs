@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use fastjob_core::clock::Millis;
-use fastjob_core::domain::{Attempt, Ended, FailReason, FireKey, Gap, Job, Run, SkipReason, Source, State};
+use fastjob_core::domain::{
+    Attempt, CancelCause, Ended, FailReason, FireKey, Gap, Job, Run, SkipReason, Source, State,
+};
 use fastjob_core::id::{AttemptKey, InboxId, JobId, RunId};
 use fastjob_core::shard::{DuePage, Facts, History, JobPage, Needs, OpenPage, Rows};
 
@@ -146,7 +148,7 @@ impl Tables {
             run.state = changed.state;
             run.due = changed.due;
             (run.fail_count, run.lost_count) = (changed.fail_count, changed.lost_count);
-            run.cancel_at = changed.cancel_at;
+            run.cancel = changed.cancel;
             run.error = changed.error.clone();
             if run.state == State::Scheduled {
                 run.assignment = None;
@@ -262,7 +264,8 @@ pub(crate) fn name(state: State) -> String {
         State::Scheduled => "scheduled".into(),
         State::Dispatched => "dispatched".into(),
         State::Ended(Ended::Succeeded) => "succeeded".into(),
-        State::Ended(Ended::Cancelled) => "cancelled".into(),
+        State::Ended(Ended::Cancelled(CancelCause::Requested)) => "cancelled".into(),
+        State::Ended(Ended::Cancelled(CancelCause::Overlap)) => "cancelled(overlap)".into(),
         State::Ended(Ended::Failed(reason)) => match reason {
             FailReason::Error => "failed(error)".into(),
             FailReason::Timeout => "failed(timeout)".into(),

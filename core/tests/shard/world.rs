@@ -413,7 +413,7 @@ impl World {
 
     fn note_keyed(&mut self, key: String, run: &Run) {
         // A cancel that is asked for and over in one turn leaves no trace of the asking.
-        let stored = Run { cancel_at: run.cancel_at, ..self.tables.runs[&run.id].clone() };
+        let stored = Run { cancel: run.cancel, ..self.tables.runs[&run.id].clone() };
         assert_eq!(stored, *run, "a reply shows the run as it is stored");
         let first = *self.keyed.entry(key).or_insert(run.id);
         assert_eq!(first, run.id, "G12: two runs of one key");

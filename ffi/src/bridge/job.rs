@@ -185,6 +185,10 @@ fn overlap(word: Option<&str>, field: &str) -> Result<v1::Overlap> {
     Ok(match encoding::overlap(word, field)? {
         Overlap::Skip => v1::Overlap::Skip,
         Overlap::AllowAll => v1::Overlap::AllowAll,
+        Overlap::BufferOne => v1::Overlap::BufferOne,
+        Overlap::BufferAll => v1::Overlap::BufferAll,
+        Overlap::CancelOther => v1::Overlap::CancelOther,
+        Overlap::TerminateOther => v1::Overlap::TerminateOther,
     })
 }
 

@@ -45,7 +45,8 @@ pub struct fj_job {
 
     /// 1 enabled, 0 disabled; -1: enabled if new, else as it is.
     pub enabled: i32,
-    /// For a tick while an earlier run is alive: "skip" (also if NULL) or "allow_all".
+    /// For a run that is due while an earlier one is alive: "skip" (also if NULL), "buffer_one", "buffer_all" (at most
+    /// 1000 wait), "cancel_other", "terminate_other" or "allow_all".
     pub overlap: *const c_char,
     /// For ticks missed while no server was up: "latest" (also if NULL) or "none".
     pub catch_up: *const c_char,

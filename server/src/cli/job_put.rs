@@ -19,7 +19,7 @@ pub(super) struct Put {
     trigger: TriggerArgs,
     #[command(flatten)]
     params: args::Params,
-    /// What happens to a tick while an earlier run is alive [default: skip].
+    /// What happens to a run while an earlier one is alive [default: skip].
     #[arg(long, value_name = "P")]
     overlap: Option<Overlap>,
     /// Which of the missed ticks fire [default: latest].
@@ -106,6 +106,14 @@ struct TriggerArgs {
 pub(super) enum Overlap {
     /// It is skipped.
     Skip,
+    /// One waits for its end, further ones are skipped.
+    BufferOne,
+    /// All wait, at most 1000, and run one after the other.
+    BufferAll,
+    /// It is cancelled; the newest of those that wait starts once it has ended.
+    CancelOther,
+    /// It is cancelled; the new one starts at once.
+    TerminateOther,
     /// It runs beside it.
     AllowAll,
 }
@@ -115,6 +123,10 @@ impl Overlap {
         match self {
             Self::Skip => v1::Overlap::Skip,
             Self::AllowAll => v1::Overlap::AllowAll,
+            Self::BufferOne => v1::Overlap::BufferOne,
+            Self::BufferAll => v1::Overlap::BufferAll,
+            Self::CancelOther => v1::Overlap::CancelOther,
+            Self::TerminateOther => v1::Overlap::TerminateOther,
         }
     }
 }

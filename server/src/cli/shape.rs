@@ -103,6 +103,10 @@ pub(super) fn job(job: &v1::Job) -> Value {
         "overlap": match spec.overlap() {
             v1::Overlap::Skip => "skip",
             v1::Overlap::AllowAll => "allow_all",
+            v1::Overlap::BufferOne => "buffer_one",
+            v1::Overlap::BufferAll => "buffer_all",
+            v1::Overlap::CancelOther => "cancel_other",
+            v1::Overlap::TerminateOther => "terminate_other",
         },
         "catch_up": catch_up(spec.catch_up.unwrap_or_default()),
         "retry": retry(spec.retry.unwrap_or_default()),
@@ -195,7 +199,8 @@ pub(super) fn owner(owner: &v1::ShardOwner) -> Value {
 }
 
 fn load(load: v1::ShardLoad) -> Value {
-    json!({"waiting": load.waiting, "scheduled": load.scheduled, "dispatched": load.dispatched})
+    json!({"waiting": load.waiting, "buffered": load.buffered, "scheduled": load.scheduled,
+           "dispatched": load.dispatched})
 }
 
 /// A token, without its secret.

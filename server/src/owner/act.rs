@@ -58,6 +58,7 @@ impl Owner {
         self.load.show(load);
         self.metrics.open_runs(OpenRuns {
             waiting: load.waiting,
+            buffered: load.buffered,
             scheduled: load.scheduled,
             dispatched: load.dispatched,
         });

@@ -206,6 +206,7 @@ pub(super) fn app(seen: AppSeen) -> v1::App {
 fn shard_load(load: Load) -> v1::ShardLoad {
     v1::ShardLoad {
         waiting: load.waiting as u64,
+        buffered: load.buffered as u64,
         scheduled: load.scheduled as u64,
         dispatched: load.dispatched as u64,
     }

@@ -367,11 +367,12 @@ const ENDED_HAS_ITS_INSTANT: Scan = Scan {
 
 const END_HAS_ITS_REASON: Scan = Scan {
     name: "end_has_its_reason",
-    promise: "a run that failed, was cancelled or skipped says why; others have no reason",
+    promise: "a run that failed, was cancelled or skipped says why, a running one why it is to end; others have no reason",
     text: |dialect| {
         format!(
             "SELECT {id} AS example FROM fastjob_run
-             WHERE (state >= 3 AND reason IS NULL) OR (state < 3 AND reason IS NOT NULL)",
+             WHERE (state >= 3 AND reason IS NULL)
+                OR (state < 3 AND reason IS NOT NULL AND (state <> 1 OR cancel_at IS NULL))",
             id = (dialect.id)("id")
         )
     },

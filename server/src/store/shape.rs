@@ -165,6 +165,10 @@ struct CronShape {
 #[serde(remote = "Overlap", rename_all = "snake_case")]
 enum OverlapShape {
     Skip,
+    BufferOne,
+    BufferAll,
+    CancelOther,
+    TerminateOther,
     AllowAll,
 }
 

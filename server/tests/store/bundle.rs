@@ -277,7 +277,7 @@ impl Bundle {
             lost_count: 0,
             created_at: START,
             started_at: None,
-            cancel_at: None,
+            cancel: None,
             ended_at: None,
             result: None,
             error: None,

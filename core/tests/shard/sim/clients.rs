@@ -220,7 +220,7 @@ impl Sim {
             },
             idempotency_key: (key < 15).then(|| Arc::from(format!("key {key}"))),
             request: Id::new(millis(self.now), &mut self.chance),
-            overlap: self.pick(&[None, Some(Overlap::AllowAll)]),
+            overlap: self.pick(&[None, None, Some(Overlap::AllowAll), Some(Overlap::BufferAll)]),
             source: self.pick(&[Source::Api, Source::Manual]),
         }
     }
@@ -262,11 +262,7 @@ impl Sim {
     fn limits(&mut self, name: &str) -> Limits {
         Limits {
             // One job keeps its policy, so that disjointness can be judged over its whole life.
-            overlap: if name == "strict" {
-                Overlap::Skip
-            } else {
-                self.pick(&[Overlap::Skip, Overlap::AllowAll])
-            },
+            overlap: if name == "strict" { Overlap::Skip } else { self.pick(&Overlap::ALL) },
             retry: Retry {
                 retries: self.below(3) as u32,
                 backoff: Backoff::Fixed,

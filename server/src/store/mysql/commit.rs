@@ -162,10 +162,11 @@ const RUNS_STARTED: Bulk = Bulk {
 const RUNS_CHANGED: Bulk = Bulk {
     what: "changed runs",
     head: &["UPDATE"],
-    list: List::Table("innnnnttt"),
+    list: List::Table("innnnntttt"),
     tail: "STRAIGHT_JOIN fastjob_run run ON run.id = v.c1
            SET run.state = v.c2, run.due_at = v.c3, run.fail_count = v.c4, run.lost_count = v.c5,
-               run.cancel_at = v.c6, run.error_class = v.c7, run.error_message = v.c8, run.error_trace = v.c9,
+               run.cancel_at = v.c6, run.reason = v.c7, run.error_class = v.c8, run.error_message = v.c9,
+               run.error_trace = v.c10,
                run.token = IF(v.c2 = 0, NULL, run.token), run.session_id = IF(v.c2 = 0, NULL, run.session_id),
                run.worker = IF(v.c2 = 0, NULL, run.worker), run.server_id = IF(v.c2 = 0, NULL, run.server_id),
                run.epoch = IF(v.c2 = 0, NULL, run.epoch),

@@ -121,8 +121,8 @@ pub(super) const RUNS_CHANGED: Bulk = Bulk {
     what: "changed runs",
     sql: "UPDATE fastjob_run run
           SET state = v.state, due_at = v.due_at, fail_count = v.fail_count, lost_count = v.lost_count,
-              cancel_at = v.cancel_at, error_class = v.error_class, error_message = v.error_message,
-              error_trace = v.error_trace,
+              cancel_at = v.cancel_at, reason = v.reason, error_class = v.error_class,
+              error_message = v.error_message, error_trace = v.error_trace,
               token = CASE WHEN v.state > 0 THEN run.token END,
               session_id = CASE WHEN v.state > 0 THEN run.session_id END,
               worker = CASE WHEN v.state > 0 THEN run.worker END,
@@ -130,8 +130,9 @@ pub(super) const RUNS_CHANGED: Bulk = Bulk {
               epoch = CASE WHEN v.state > 0 THEN run.epoch END,
               dispatched_at = CASE WHEN v.state > 0 THEN run.dispatched_at END
           FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[],
-                      $8::text[], $9::text[])
-               AS v (id, state, due_at, fail_count, lost_count, cancel_at, error_class, error_message, error_trace)
+                      $8::text[], $9::text[], $10::text[])
+               AS v (id, state, due_at, fail_count, lost_count, cancel_at, reason, error_class, error_message,
+                     error_trace)
           WHERE run.id = v.id AND run.state < 2",
 };
 
@@ -148,7 +149,7 @@ pub(super) const RUNS_COPIED: Bulk = Bulk {
 pub(super) const RUNS_SUCCEEDED: Bulk = Bulk {
     what: "succeeded runs",
     sql: "UPDATE fastjob_run run
-          SET state = 2, ended_at = v.ended_at, started_at = v.started_at, result_encoding = v.result_encoding,
+          SET state = 2, reason = NULL, ended_at = v.ended_at, started_at = v.started_at, result_encoding = v.result_encoding,
               result = v.result
           FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::bytea[])
                AS v (id, ended_at, started_at, result_encoding, result)

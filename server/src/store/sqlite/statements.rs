@@ -101,12 +101,13 @@ pub(super) const RUNS_CHANGED: Bulk = Bulk {
     what: "changed runs",
     head: "UPDATE fastjob_run
            SET state = v.column2, due_at = v.column3, fail_count = v.column4, lost_count = v.column5,
-               cancel_at = v.column6, error_class = v.column7, error_message = v.column8, error_trace = v.column9,
+               cancel_at = v.column6, reason = v.column7, error_class = v.column8, error_message = v.column9,
+               error_trace = v.column10,
                token = iif(v.column2 = 0, NULL, token), session_id = iif(v.column2 = 0, NULL, session_id),
                worker = iif(v.column2 = 0, NULL, worker), server_id = iif(v.column2 = 0, NULL, server_id),
                epoch = iif(v.column2 = 0, NULL, epoch), dispatched_at = iif(v.column2 = 0, NULL, dispatched_at)
            FROM (VALUES",
-    columns: 9,
+    columns: 10,
     tail: ") AS v WHERE fastjob_run.id = +v.column1 AND fastjob_run.ended_at IS NULL",
 };
 
@@ -123,7 +124,8 @@ pub(super) const RUNS_COPIED: Bulk = Bulk {
 pub(super) const RUNS_SUCCEEDED: Bulk = Bulk {
     what: "succeeded runs",
     head: "UPDATE fastjob_run
-           SET state = 2, ended_at = v.column2, started_at = v.column3, result_encoding = v.column4, result = v.column5
+           SET state = 2, reason = NULL, ended_at = v.column2, started_at = v.column3, result_encoding = v.column4,
+               result = v.column5
            FROM (VALUES",
     columns: 5,
     tail: ") AS v WHERE fastjob_run.id = +v.column1 AND fastjob_run.ended_at IS NULL",
