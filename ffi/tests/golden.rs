@@ -76,6 +76,7 @@ fn full_spec() -> v1::JobSpec {
             policy: v1::CatchUpPolicy::None.into(),
             threshold_ms: Some(0),
             window_ms: Some(7_200_000),
+            max_runs: None,
         }),
         retry: Some(v1::Retry {
             retries: 3,
@@ -93,6 +94,7 @@ fn full_spec() -> v1::JobSpec {
         routing: v1::Routing::RoundRobin.into(),
         managed_by: "console".into(),
         source_version: Some(0),
+        timing: None,
     }
 }
 
@@ -188,6 +190,7 @@ fn run() -> v1::Run {
         }],
         progress_percent: Some(0),
         progress_note: "half".into(),
+        jitter_ms: 0,
     }
 }
 

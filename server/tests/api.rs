@@ -8,7 +8,7 @@ use bench::{Bench, CALM, authorized, detail, name, new_token, patiently};
 use fastjob_core::clock::{Clock, Millis, SystemClock};
 use fastjob_core::domain::{
     CancelCause, CatchUp, Definition, Ended, FireKey, Job, Limits, ManagedBy, Payload, Refusal, RefusalKind,
-    Run, Source, State, Trigger,
+    Run, Source, State, Timing, Trigger,
 };
 use fastjob_core::id::{Epoch, JobId, RunId, ServerId};
 use fastjob_core::protocol::v1;
@@ -452,6 +452,7 @@ fn job(shard: fastjob_core::id::ShardKey, job_name: &str) -> Job {
             handler: name("greet"),
             trigger: Trigger::FixedRate { period_ms: 1_000, phase: None },
             params: Payload::default(),
+            timing: Timing::default(),
             catch_up: CatchUp::default(),
             limits: Limits::default(),
             managed_by: ManagedBy::Code,
@@ -476,6 +477,7 @@ fn run(job: &Job, state: State) -> Run {
         fire_key: FireKey::of_idempotency_key("order-42"),
         source: Source::Api,
         tick: None,
+        jitter_ms: 0,
         due: Millis::new(10_000),
         revision: 1,
         handler: name("greet"),

@@ -51,6 +51,8 @@ pub struct Definition {
     pub trigger: Trigger,
     /// What its runs get unless a trigger gives others.
     pub params: Payload,
+    /// When its ticks begin and end, and how they are spread.
+    pub timing: Timing,
     /// What becomes of missed ticks.
     pub catch_up: CatchUp,
     /// Copied into each run.
@@ -59,6 +61,23 @@ pub struct Definition {
     pub managed_by: ManagedBy,
     /// A put with a lower one is refused.
     pub source_version: Option<u64>,
+}
+
+/// What a job adds to its trigger. Calls are not bound by it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Timing {
+    /// No tick lies before it, and no run of a fixed-delay chain.
+    pub start_at: Option<Millis>,
+    /// None lies at it or after it. Later than `start_at`.
+    pub end_at: Option<Millis>,
+    /// The run of a tick is due up to this much later, the same whoever asks, and never as late as the next tick; 0 to
+    /// [`Timing::MAX_JITTER_MS`].
+    pub jitter_ms: i64,
+}
+
+impl Timing {
+    /// 24 hours.
+    pub const MAX_JITTER_MS: i64 = 86_400_000;
 }
 
 /// The part of a definition that a run carries with it.
@@ -228,6 +247,16 @@ pub enum CatchUpPolicy {
     Latest,
     /// None; all are one gap.
     None,
+    /// The newest of this many, 1 to [`CatchUpPolicy::MAX_RUNS`], one after the other in order of tick; the older ones are
+    /// one gap.
+    All(u32),
+}
+
+impl CatchUpPolicy {
+    /// The most missed ticks of a job that `all` lets fire.
+    pub const MAX_RUNS: u32 = 1_000;
+    /// As many unless told otherwise.
+    pub const DEFAULT_RUNS: u32 = 100;
 }
 
 /// How a run's worker is chosen among those that are capable and have a free slot.

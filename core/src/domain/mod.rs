@@ -10,7 +10,8 @@ pub mod trigger;
 pub mod worker;
 
 pub use job::{
-    Backoff, CatchUp, CatchUpPolicy, Definition, Job, Limits, ManagedBy, Overlap, Retry, Routing, shard_of,
+    Backoff, CatchUp, CatchUpPolicy, Definition, Job, Limits, ManagedBy, Overlap, Retry, Routing, Timing,
+    shard_of,
 };
 pub use name::Name;
 pub use payload::{Encoding, Failure, Payload};

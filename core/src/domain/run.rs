@@ -27,6 +27,8 @@ pub struct Run {
     pub source: Source,
     /// The instant its schedule produced.
     pub tick: Option<Millis>,
+    /// How much later than its tick it was due first.
+    pub jitter_ms: i64,
     /// When it may start next.
     pub due: Millis,
     /// The job's revision that it follows.
@@ -167,6 +169,8 @@ pub enum Source {
     Api,
     /// A person.
     Manual,
+    /// A past tick that is run on demand.
+    Backfill,
 }
 
 /// What makes two firings of a job the same. Its text form is the `fire_key` column.
@@ -178,6 +182,8 @@ pub enum FireKey {
     Chain(u64),
     /// `k<sha256 of the idempotency key, hex>`.
     Key([u8; 32]),
+    /// `b<backfill>:<ms>`: a tick, in one backfill.
+    Backfill(RequestId, Millis),
     /// `r<request id>`.
     Request(RequestId),
 }
@@ -188,6 +194,11 @@ pub enum FireKey {
 pub struct BadFireKey(pub String);
 
 impl FireKey {
+    /// It names a tick of the job's own schedule, which its runs and gaps account for.
+    pub const fn is_tick(&self) -> bool {
+        matches!(self, Self::Tick(_))
+    }
+
     /// The key of a firing with this idempotency key.
     pub fn of_idempotency_key(key: &str) -> Self {
         Self::Key(Sha256::digest(key.as_bytes()).into())
@@ -203,6 +214,7 @@ impl fmt::Display for FireKey {
                 f.write_str("k")?;
                 hash.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
             }
+            Self::Backfill(id, at) => write!(f, "b{id}:{}", at.get()),
             Self::Request(id) => write!(f, "r{id}"),
         }
     }
@@ -232,6 +244,10 @@ fn parse_fire_key(text: &str) -> Option<FireKey> {
                 *byte = u8::from_str_radix(&rest[at..at + 2], 16).ok()?;
             }
             Some(FireKey::Key(hash))
+        }
+        'b' => {
+            let (id, at) = rest.split_once(':')?;
+            Some(FireKey::Backfill(id.parse().ok()?, Millis::new(at.parse().ok()?)))
         }
         'r' => Some(FireKey::Request(rest.parse().ok()?)),
         _ => None,
@@ -450,8 +466,8 @@ impl SkipReason {
 
 impl Source {
     /// Every source.
-    pub const ALL: [Self; 6] =
-        [Self::Cron, Self::FixedRate, Self::FixedDelay, Self::At, Self::Api, Self::Manual];
+    pub const ALL: [Self; 7] =
+        [Self::Cron, Self::FixedRate, Self::FixedDelay, Self::At, Self::Api, Self::Manual, Self::Backfill];
 
     /// Its word, as `fixed_rate`.
     pub const fn as_str(self) -> &'static str {
@@ -462,6 +478,7 @@ impl Source {
             Self::At => "at",
             Self::Api => "api",
             Self::Manual => "manual",
+            Self::Backfill => "backfill",
         }
     }
 
@@ -519,6 +536,10 @@ mod tests {
             (FireKey::Tick(Millis::new(-5)), "t-5"),
             (FireKey::Chain(u64::MAX), "d18446744073709551615"),
             (FireKey::Key([0xa7; 32]), &format!("k{}", "a7".repeat(32))),
+            (
+                FireKey::Backfill(RequestId::from_bytes([1; 16]), Millis::new(7)),
+                "b01010101-0101-0101-0101-010101010101:7",
+            ),
             (FireKey::Request(RequestId::from_bytes([1; 16])), "r01010101-0101-0101-0101-010101010101"),
         ];
         for (key, text) in keys {
@@ -531,7 +552,8 @@ mod tests {
     fn a_fire_key_has_one_text_only() {
         let upper = format!("k{}", "A7".repeat(32));
         let wide = format!("k{}", "é".repeat(32));
-        for text in ["", "t", "t+5", "t05", "d-1", "x1", "é", "k00", &upper, &wide, "r", "r0"] {
+        for text in ["", "t", "t+5", "t05", "d-1", "x1", "é", "k00", &upper, &wide, "r", "r0", "b:1", "b0:1"]
+        {
             assert_eq!(text.parse::<FireKey>(), Err(BadFireKey(text.to_owned())));
         }
     }

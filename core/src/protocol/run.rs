@@ -101,6 +101,7 @@ pub fn run(run: &Run, app: &Name) -> v1::Run {
         attempts: Vec::new(),
         progress_percent: None,
         progress_note: String::new(),
+        jitter_ms: run.jitter_ms,
     }
 }
 
@@ -222,6 +223,7 @@ pub(super) fn source(source: Source) -> v1::Source {
         Source::At => v1::Source::At,
         Source::Api => v1::Source::Api,
         Source::Manual => v1::Source::Manual,
+        Source::Backfill => v1::Source::Backfill,
     }
 }
 

@@ -219,7 +219,9 @@ impl Shard {
     /// Ticks after now that have a run.
     fn ticks_taken(&self, id: JobId, turn: &Turn) -> BTreeSet<Millis> {
         let ended = turn.histories.get(&id).map(|history| history.ticks.clone()).unwrap_or_default();
-        let open = self.memory.runs_of(id).into_iter().filter_map(|run| self.memory.run(run)?.run.tick);
+        let of_tick =
+            |run: RunId| Some(&self.memory.run(run)?.run).filter(|run| run.fire_key.is_tick())?.tick;
+        let open = self.memory.runs_of(id).into_iter().filter_map(of_tick);
         ended.into_iter().chain(open).filter(|tick| *tick > turn.now).collect()
     }
 
@@ -249,7 +251,7 @@ fn fate(open: &Open, job: &Job) -> Fate {
     if run.state != State::Scheduled {
         return Fate::Stays;
     }
-    if matches!(run.source, Source::Api | Source::Manual) {
+    if matches!(run.source, Source::Api | Source::Manual | Source::Backfill) {
         let dropped = job.deleted_at.is_some() && run.attempt == 0;
         return if dropped { Fate::Skipped(SkipReason::Deleted) } else { Fate::Stays };
     }

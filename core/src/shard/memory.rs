@@ -17,6 +17,8 @@ pub(super) struct Open {
     pub(super) stage: Stage,
     /// From then on its attempt is lost, unless its worker comes back.
     pub(super) lost_at: Option<Millis>,
+    /// Its cancel gives no grace: a newer run takes its place.
+    pub(super) cut_off: bool,
     /// When its worker was told that its time is over.
     pub(super) timeout_told: Option<Millis>,
     /// What its worker last showed as a sign of life, through another server.
@@ -82,7 +84,15 @@ pub(super) const REPORT_MS: i64 = 2_000;
 
 impl Open {
     pub(super) fn new(run: Run) -> Self {
-        Self { run, stage: Stage::Coming, lost_at: None, timeout_told: None, life: None, progress: None }
+        Self {
+            run,
+            stage: Stage::Coming,
+            lost_at: None,
+            cut_off: false,
+            timeout_told: None,
+            life: None,
+            progress: None,
+        }
     }
 
     /// It is due or running: what an overlap policy looks at.
@@ -118,7 +128,8 @@ impl Open {
 
     /// When a cancel that nobody acknowledged is over.
     pub(super) fn cancel_over_at(&self) -> Option<Millis> {
-        Some(self.run.cancel?.at.plus(self.run.limits.cancel_grace_ms))
+        let grace_ms = if self.cut_off { 0 } else { self.run.limits.cancel_grace_ms };
+        Some(self.run.cancel?.at.plus(grace_ms))
     }
 
     /// When the owner judges its attempt without its worker's word: cancelled, lost or timed out.
@@ -152,6 +163,11 @@ impl Open {
 impl Memory {
     pub(super) fn run(&self, id: RunId) -> Option<&Open> {
         self.runs.get(&id)
+    }
+
+    /// All runs in memory.
+    pub(super) fn all_runs(&self) -> impl Iterator<Item = &Run> {
+        self.runs.values().map(|open| &open.run)
     }
 
     /// Takes a run in, unless it is there.
@@ -340,14 +356,14 @@ impl Memory {
     pub(super) fn set_job(&mut self, job: Job) {
         self.forget_job(job.id);
         self.unknown.remove(&job.id);
+        // What does not compile was refused at the door; should it stand in a row, the job has no ticks.
+        let schedule = Schedule::of(&job);
         if job.deleted_at.is_none() {
             self.names.insert(job.name.clone(), job.id);
-            if let (true, Some(next_at)) = (job.enabled, job.next_at) {
+            if let (true, Some(next_at), Some(_)) = (job.enabled, job.next_at, &schedule) {
                 self.coming.insert((next_at, job.id));
             }
         }
-        // What does not compile was refused at the door; should it stand in a row, the job has no ticks.
-        let schedule = Schedule::compile(&job.definition.trigger, job.created_at).ok();
         let limits = Arc::new(job.definition.limits.clone());
         self.jobs.insert(job.id, KnownJob { job, schedule, limits });
     }

@@ -5,6 +5,7 @@
 //! decides ([`Shard::decide`]) and returns a [`Plan`]. If the commit fails, the memory is thrown away: a new [`Shard`]
 //! boots from the rows.
 
+mod backfill;
 mod calls;
 mod dispatching;
 mod due;
@@ -16,6 +17,7 @@ mod inbox;
 mod memory;
 mod message;
 mod needs;
+mod overdue;
 mod overlap;
 mod plan;
 mod rows;
@@ -27,8 +29,8 @@ mod workers;
 
 pub use facts::{DuePage, Facts, History, JobPage, Needs, OpenPage};
 pub use message::{
-    Call, Change, Command, Fire, JobPut, JobPutDone, Message, Order, Reply, StreamId, Ticket, Triggered,
-    When, WorkerReport, WorkerState,
+    Backfill, Backfilled, Call, Change, Command, Fire, JobPut, JobPutDone, Message, Order, Overdue, Reply,
+    StreamId, Ticket, Triggered, When, WorkerReport, WorkerState,
 };
 pub use plan::{CancelReason, Dispatch, Frame, Plan, Verdict};
 pub use rows::{Cursor, InboxFailed, Rows, RunChanged, RunCopied, RunEnded, RunStarted};

@@ -4,14 +4,14 @@
 use super::memory::{Open, Stage};
 use super::turn::Turn;
 use super::{CancelReason, Shard};
-use crate::domain::{CancelCause, Ended, Overlap, SkipReason, State};
+use crate::domain::{CancelCause, Overlap, SkipReason, Source, State};
 use crate::id::{JobId, RunId};
 
 impl Shard {
     /// Judges a run that is due by its own policy. One that has had an attempt is the earlier run itself.
     pub(super) fn meet_others(&mut self, id: RunId, turn: &mut Turn) {
         let Some(Open { run, .. }) = self.memory.run(id) else { return };
-        let (job, overlap) = (run.job, run.limits.overlap);
+        let (job, overlap, backfill) = (run.job, run.limits.overlap, run.source == Source::Backfill);
         if run.attempt > 0 || self.memory.alive(job) == 0 {
             return self.put_in(id, Stage::Waiting);
         }
@@ -19,7 +19,9 @@ impl Shard {
         match overlap {
             Overlap::AllowAll => self.put_in(id, Stage::Waiting),
             Overlap::BufferOne if buffered == 0 => self.put_in(id, Stage::Buffered),
-            Overlap::BufferAll if buffered < Overlap::MAX_BUFFERED => self.put_in(id, Stage::Buffered),
+            Overlap::BufferAll if backfill || buffered < Overlap::MAX_BUFFERED => {
+                self.put_in(id, Stage::Buffered)
+            }
             Overlap::Skip | Overlap::BufferOne | Overlap::BufferAll => {
                 self.skip(id, SkipReason::Overlap, turn);
             }
@@ -47,10 +49,15 @@ impl Shard {
         }
     }
 
-    /// The run is over, whatever its worker does: that is told to end the attempt and to report nothing.
+    /// The run ends without grace, whether or not its handler gives way: in the next turn, which knows what the inbox holds
+    /// of it.
     fn terminate(&mut self, id: RunId, turn: &mut Turn) {
-        self.tell_to_end(id, CancelReason::Superseded, turn);
-        self.end(id, Ended::Cancelled(CancelCause::Overlap), turn);
+        let was_asked = self.memory.run(id).is_some_and(|open| open.run.cancel.is_some());
+        self.memory.change(id, |open| open.cut_off = true);
+        self.ask_to_end(id, CancelCause::Overlap, turn);
+        if was_asked {
+            self.tell_to_end(id, CancelReason::Requested, turn);
+        }
     }
 
     /// A run of the job ended: if nothing of it is alive, the first that waits is next.

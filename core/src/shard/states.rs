@@ -117,6 +117,7 @@ mod tests {
             fire_key: FireKey::Tick(Millis::new(0)),
             source: Source::Cron,
             tick: None,
+            jitter_ms: 0,
             due: Millis::new(0),
             revision: 1,
             handler: name,

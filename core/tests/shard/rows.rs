@@ -125,6 +125,9 @@ impl Tables {
             assert!(twin.is_none(), "G1, G12: fired twice: {run:?}");
             assert!(self.runs.insert(run.id, run.clone()).is_none(), "run created twice: {run:?}");
             self.take(format!("- -> {}", name(run.state)));
+            if run.source == Source::Backfill {
+                self.take("tick run again".into());
+            }
         }
         for started in &rows.runs_started {
             let run = self.runs.get_mut(&started.run).expect("G4: a started run exists");
@@ -199,11 +202,17 @@ impl Tables {
     fn history(&self, job: JobId, after: Millis) -> History {
         let runs = || self.runs.values().filter(|run| run.job == job);
         let ended = || runs().filter(|run| matches!(run.state, State::Ended(_)));
-        let own =
-            |run: &&Run| run.state == State::Scheduled && !matches!(run.source, Source::Api | Source::Manual);
+        let own = |run: &&Run| {
+            run.state == State::Scheduled
+                && !matches!(run.source, Source::Api | Source::Manual | Source::Backfill)
+        };
         History {
             job,
-            ticks: ended().filter_map(|run| run.tick).filter(|tick| *tick > after).collect(),
+            ticks: ended()
+                .filter(|run| run.fire_key.is_tick())
+                .filter_map(|run| run.tick)
+                .filter(|tick| *tick > after)
+                .collect(),
             scheduled: runs().filter(own).cloned().collect(),
             chain_ended_at: ended()
                 .filter(|run| matches!(run.fire_key, FireKey::Chain(_)))

@@ -38,7 +38,8 @@ pub(super) fn overlap(text: Option<&str>, field: &str) -> Result<Overlap> {
 
 /// The catch-up policy of this word.
 pub(super) fn catch_up(text: Option<&str>, field: &str) -> Result<CatchUpPolicy> {
-    word(text, &[("latest", CatchUpPolicy::Latest), ("none", CatchUpPolicy::None)], field)
+    let all = CatchUpPolicy::All(CatchUpPolicy::DEFAULT_RUNS);
+    word(text, &[("latest", CatchUpPolicy::Latest), ("none", CatchUpPolicy::None), ("all", all)], field)
 }
 
 /// The backoff of this word.

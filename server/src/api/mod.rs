@@ -3,6 +3,7 @@
 
 pub mod apps;
 pub mod auth;
+pub mod backfill;
 pub mod jobs;
 mod owners;
 mod owners_read;

@@ -31,6 +31,18 @@ pub(super) struct Put {
     /// Ticks older than this are never made up for [default: 1h for periods under a day, else 24h].
     #[arg(long, value_name = "D", value_parser = args::duration)]
     catch_up_window: Option<i64>,
+    /// With --catch-up all: at most this many fire, the newest, 1 to 1000 [default: 100].
+    #[arg(long, value_name = "N")]
+    catch_up_runs: Option<u32>,
+    /// No tick lies before this instant.
+    #[arg(long, value_name = "T", value_parser = args::instant, allow_hyphen_values = true)]
+    start_at: Option<i64>,
+    /// No tick lies at this instant or after it.
+    #[arg(long, value_name = "T", value_parser = args::instant, allow_hyphen_values = true)]
+    end_at: Option<i64>,
+    /// Each tick's run is due up to this much later, but before the next tick [default: 0s].
+    #[arg(long, value_name = "D", value_parser = args::duration)]
+    jitter: Option<i64>,
     /// How long an attempt may take [default: 1h].
     #[arg(long, value_name = "D", value_parser = args::duration)]
     timeout: Option<i64>,
@@ -137,6 +149,8 @@ enum CatchUp {
     Latest,
     /// None.
     None,
+    /// All, one after the other, up to --catch-up-runs.
+    All,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -167,6 +181,7 @@ impl Put {
         let policy = self.catch_up.map_or(v1::CatchUpPolicy::Latest, |policy| match policy {
             CatchUp::Latest => v1::CatchUpPolicy::Latest,
             CatchUp::None => v1::CatchUpPolicy::None,
+            CatchUp::All => v1::CatchUpPolicy::All,
         });
         let backoff = self.backoff.map_or(v1::Backoff::Fixed, |backoff| match backoff {
             Backoff::Fixed => v1::Backoff::Fixed,
@@ -184,7 +199,17 @@ impl Put {
             params: self.params.payload()?,
             enabled: self.disabled.then_some(false),
             overlap: self.overlap.map_or(v1::Overlap::Skip, Overlap::message).into(),
-            catch_up: Some(v1::CatchUp { policy: policy.into(), threshold_ms, window_ms }),
+            catch_up: Some(v1::CatchUp {
+                policy: policy.into(),
+                threshold_ms,
+                window_ms,
+                max_runs: self.catch_up_runs,
+            }),
+            timing: Some(v1::Timing {
+                start_at: self.start_at,
+                end_at: self.end_at,
+                jitter_ms: self.jitter.unwrap_or(0),
+            }),
             retry: Some(v1::Retry {
                 retries: self.retries,
                 backoff: backoff.into(),

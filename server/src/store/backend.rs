@@ -120,6 +120,9 @@ pub(super) trait Queries {
     async fn ledger(&self, job: JobId, filter: &LedgerFilter) -> Result<Vec<LedgerEntry>, StoreError>;
     /// The newest job of this name, a tombstone if none lives.
     async fn job_newest(&self, app: AppId, name: &Name) -> Result<Option<Job>, StoreError>;
+    /// Enabled living jobs of all apps that have no next tick, in order of id after `after`. Those whose trigger has no
+    /// ticks need not be among them.
+    async fn jobs_tickless(&self, after: Option<JobId>, limit: u32) -> Result<Vec<Job>, StoreError>;
 }
 
 /// An app to create.

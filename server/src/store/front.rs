@@ -125,6 +125,9 @@ sentences! {
     Read ledger(job: JobId, filter: &LedgerFilter) -> Vec<LedgerEntry>;
     /// The newest job of this name, a tombstone if none lives.
     Read job_newest(app: AppId, name: &Name) -> Option<Job>;
+    /// Enabled living jobs of all apps that have no next tick, in order of id after `after`. Those whose trigger has no
+    /// ticks need not be among them.
+    Read jobs_tickless(after: Option<JobId>, limit: u32) -> Vec<Job>;
 }
 
 // What `fastjob doctor` looks at.

@@ -242,7 +242,7 @@ pub(super) fn cursor(row: &mut impl Values, cursor: &&Cursor) -> Result<(), Stor
 }
 
 /// id, app_id, shard, job_id, job_name, fire_key, source, tick, due_at, revision, handler, params_encoding, params, limits,
-/// state, attempt, fail_count, lost_count, created_at, idempotency_key, retry_of.
+/// state, attempt, fail_count, lost_count, created_at, idempotency_key, retry_of, jitter_ms.
 pub(super) fn run_waiting(
     row: &mut impl Values,
     run: &&Run,
@@ -267,6 +267,7 @@ pub(super) fn run_waiting(
     row.at(run.created_at);
     row.text(run.idempotency_key.as_deref());
     row.maybe_id(run.retry_of.as_ref());
+    row.whole(Some(run.jitter_ms).filter(|jitter_ms| *jitter_ms != 0));
     Ok(())
 }
 

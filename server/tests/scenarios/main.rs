@@ -19,6 +19,7 @@ mod gate;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod payloads;
+mod policies;
 #[path = "../harness/postgres.rs"]
 mod postgres;
 mod queues;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use fastjob_core::domain::{
-    AttemptEnd, Cancel, CancelCause, Ended, FailReason, Failure, Limits, Overlap, Payload, Run, SkipReason,
-    State,
+    AttemptEnd, Cancel, CancelCause, Ended, FailReason, Failure, FireKey, Limits, Overlap, Payload, Run,
+    SkipReason, Source, State,
 };
 use fastjob_core::id::{Epoch, ShardKey};
 use fastjob_core::shard::{Cursor, Rows, RunChanged, RunCopied};
@@ -63,8 +63,11 @@ async fn a_run_created_in_any_state_reads_back(on: Bundle) {
         Ended::Skipped(SkipReason::CatchUp),
         Ended::Failed(FailReason::Quarantined),
         Ended::Cancelled(CancelCause::Requested),
+        Ended::Cancelled(CancelCause::Overlap),
     ];
-    let mut runs = vec![run(0), dispatched];
+    let jittered = Run { jitter_ms: 345, due: START.plus(445), ..run(100) };
+    let again = Run { fire_key: FireKey::Backfill(on.id(), START), source: Source::Backfill, ..run(101) };
+    let mut runs = vec![run(0), dispatched, jittered, again];
     runs.extend((2..).zip(states).map(|(at, how)| {
         let run = run(at);
         let mut end = ended(&run, how);

@@ -135,7 +135,14 @@ async fn a_history_holds_ended_ticks_scheduled_runs_and_the_end_of_the_chain(on:
     ninth.ended_at = Some(START.plus(77));
     let (waiting, tenth) = (tick(2), chain(10, 32));
     let api = Run { fire_key: FireKey::Request(on.id()), tick: None, source: Source::Api, ..tick(3) };
+    let again = |at| Run {
+        fire_key: FireKey::Backfill(on.id(), START.plus(at)),
+        source: Source::Backfill,
+        ..tick(at)
+    };
     let runs_created = vec![
+        again(2),
+        skipped(again(4)),
         skipped(tick(0)),
         skipped(tick(3)),
         skipped(tick(1)),

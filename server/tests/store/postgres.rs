@@ -44,7 +44,10 @@ async fn servers_that_open_an_empty_database_at_once_migrate_it_once() {
     for store in [opened.0, opened.1, opened.2, opened.3] {
         store.unwrap().close().await;
     }
-    assert_eq!(sql(&url, "SELECT string_agg(version || name, ' ') FROM fastjob_schema"), "1init\n");
+    assert_eq!(
+        sql(&url, "SELECT string_agg(version || name, ' ' ORDER BY version) FROM fastjob_schema"),
+        "1init 2policies\n"
+    );
 }
 
 #[tokio::test]

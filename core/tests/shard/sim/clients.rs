@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use fastjob_core::domain::{
     Backoff, CatchUp, CatchUpPolicy, Cron, Definition, Dialect, Limits, ManagedBy, Name, Overlap, Payload,
-    Retry, Routing, Source, State, Trigger,
+    Retry, Routing, Source, State, Timing, Trigger,
 };
 use fastjob_core::id::{Id, RunId};
 use fastjob_core::shard::{Call, Command, Fire, JobPut, Order, Reply, When};
@@ -248,8 +248,9 @@ impl Sim {
             handler: named(self.pick(&["a", "b"])),
             trigger,
             params: Payload::text(format!("{}", self.below(3))),
+            timing: Timing { jitter_ms: self.pick(&[0, 0, 900]), ..Timing::default() },
             catch_up: CatchUp {
-                policy: self.pick(&[CatchUpPolicy::Latest, CatchUpPolicy::None]),
+                policy: self.pick(&[CatchUpPolicy::Latest, CatchUpPolicy::None, CatchUpPolicy::All(5)]),
                 threshold_ms: self.pick(&[0, 2_000, 60_000]),
                 window_ms: None,
             },

@@ -132,9 +132,9 @@ const RUNS_WAITING: Bulk = Bulk {
     what: "new scheduled runs",
     head: &["INSERT INTO fastjob_run (id, app_id, shard, job_id, job_name, fire_key, source, tick, due_at, revision,
                handler, params_encoding, params, limits, state, attempt, fail_count, lost_count, created_at,
-               idempotency_key, retry_of)
+               idempotency_key, retry_of, jitter_ms)
            VALUES"],
-    list: List::Values(21),
+    list: List::Values(22),
     tail: "",
 };
 
@@ -142,10 +142,10 @@ const RUNS_CREATED: Bulk = Bulk {
     what: "new runs",
     head: &["INSERT INTO fastjob_run (id, app_id, shard, job_id, job_name, fire_key, source, tick, due_at, revision,
                handler, params_encoding, params, limits, state, attempt, fail_count, lost_count, created_at,
-               idempotency_key, retry_of, token, session_id, worker, server_id, epoch, dispatched_at, reason,
+               idempotency_key, retry_of, jitter_ms, token, session_id, worker, server_id, epoch, dispatched_at, reason,
                started_at, cancel_at, ended_at, result_encoding, result, error_class, error_message, error_trace)
            VALUES"],
-    list: List::Values(36),
+    list: List::Values(37),
     tail: "",
 };
 

@@ -10,6 +10,7 @@ use crate::store::backend::{LedgerEntry, LedgerFilter, Queries, RunFilter};
 use crate::store::error::StoreError;
 use crate::store::keys::{LedgerStart, ledger_page, tick_keys};
 use crate::store::row::{ATTEMPT, GAP, JOB, RUN, Reader, Runs, attempt, gap, job, state_number};
+use crate::store::shape::MAY_TICK;
 
 /// Above every id.
 const NO_ID: [u8; 16] = [0xff; 16];
@@ -108,6 +109,17 @@ impl Queries for MySqlStore {
         );
         let query = sqlx::query(AssertSqlSafe(sql)).bind(app.0).bind(name.as_str());
         self.all("read the newest job of a name", query).await?.first().map(job).transpose()
+    }
+
+    async fn jobs_tickless(&self, after: Option<JobId>, limit: u32) -> Result<Vec<Job>, StoreError> {
+        let sql = format!(
+            "SELECT {JOB} FROM fastjob_job job
+             WHERE job.id > ? AND job.next_at IS NULL AND job.enabled = 1 AND job.deleted_at IS NULL AND {MAY_TICK}
+             ORDER BY job.id LIMIT ?"
+        );
+        let after = after.unwrap_or(JobId::from_bytes([0; 16]));
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(&after.as_bytes()[..]).bind(limit);
+        self.all("search jobs without a next tick", query).await?.iter().map(job).collect()
     }
 }
 

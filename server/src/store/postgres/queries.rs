@@ -12,6 +12,7 @@ use crate::store::backend::{LedgerEntry, LedgerFilter, Queries, RunFilter};
 use crate::store::error::StoreError;
 use crate::store::keys::{LedgerStart, ledger_page, tick_keys};
 use crate::store::row::{ATTEMPT, GAP, JOB, RUN, Reader, Runs, attempt, gap, job, state_number};
+use crate::store::shape::MAY_TICK;
 
 impl Queries for PostgresStore {
     async fn job_get(&self, app: AppId, name: &Name) -> Result<Option<Job>, StoreError> {
@@ -149,6 +150,24 @@ impl Queries for PostgresStore {
             .map_err(|error| fault(WHAT, error))?;
         one.done().await?;
         row.as_ref().map(job).transpose()
+    }
+
+    async fn jobs_tickless(&self, after: Option<JobId>, limit: u32) -> Result<Vec<Job>, StoreError> {
+        const WHAT: &str = "search jobs without a next tick";
+        let mut one = self.one(WHAT).await?;
+        let sql = format!(
+            "SELECT {JOB} FROM fastjob_job job
+             WHERE job.id > $1 AND job.next_at IS NULL AND job.enabled AND job.deleted_at IS NULL AND {MAY_TICK}
+             ORDER BY job.id LIMIT $2"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(Uuid::of(&after.unwrap_or(JobId::from_bytes([0; 16]))))
+            .bind(i64::from(limit))
+            .fetch_all(&mut *one)
+            .await
+            .map_err(|error| fault(WHAT, error))?;
+        one.done().await?;
+        rows.iter().map(job).collect()
     }
 }
 

@@ -44,7 +44,8 @@ pub(in crate::store) const RUN: &str = "run.id, run.app_id, run.shard, run.job_i
     run.tick, run.due_at, run.revision, run.handler, run.params_encoding, run.params, run.limits, run.state, run.reason,
     run.attempt, run.token, run.session_id, run.worker, run.server_id, run.epoch, run.dispatched_at, run.fail_count,
     run.lost_count, run.created_at, run.started_at, run.cancel_at, run.ended_at, run.result_encoding, run.result,
-    run.error_class, run.error_message, run.error_trace, run.idempotency_key, run.retry_of";
+    run.error_class, run.error_message, run.error_trace, run.idempotency_key, run.retry_of,
+    run.jitter_ms";
 
 /// Reads rows of [`RUN`]; equal limits and names share their memory.
 #[derive(Default)]
@@ -92,6 +93,7 @@ impl Runs {
             error: row.failure()?,
             idempotency_key: row.maybe_text("idempotency_key")?.map(Arc::from),
             retry_of: row.maybe_id("retry_of")?,
+            jitter_ms: row.maybe_whole("jitter_ms")?.unwrap_or(0),
         })
     }
 

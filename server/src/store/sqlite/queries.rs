@@ -11,6 +11,7 @@ use crate::store::backend::{LedgerEntry, LedgerFilter, Queries, RunFilter};
 use crate::store::error::StoreError;
 use crate::store::keys::{LedgerStart, ledger_page, tick_keys};
 use crate::store::row::{ATTEMPT, GAP, JOB, RUN, Reader, Runs, attempt, gap, job, state_number};
+use crate::store::shape::MAY_TICK;
 
 impl Queries for SqliteStore {
     async fn job_get(&self, app: AppId, name: &Name) -> Result<Option<Job>, StoreError> {
@@ -125,6 +126,21 @@ impl Queries for SqliteStore {
             .await
             .map_err(|error| fault("read the newest job of a name", error))?;
         row.as_ref().map(job).transpose()
+    }
+
+    async fn jobs_tickless(&self, after: Option<JobId>, limit: u32) -> Result<Vec<Job>, StoreError> {
+        let sql = format!(
+            "SELECT {JOB} FROM fastjob_job job
+             WHERE job.id > ? AND job.next_at IS NULL AND job.enabled = 1 AND job.deleted_at IS NULL AND {MAY_TICK}
+             ORDER BY job.id LIMIT ?"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(&after.unwrap_or(JobId::from_bytes([0; 16])).as_bytes()[..])
+            .bind(limit)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|error| fault("search jobs without a next tick", error))?;
+        rows.iter().map(job).collect()
     }
 }
 

@@ -60,9 +60,9 @@ pub(super) const RUNS_WAITING: Bulk = Bulk {
     what: "new scheduled runs",
     head: "INSERT INTO fastjob_run (id, app_id, shard, job_id, job_name, fire_key, source, tick, due_at, revision,
                handler, params_encoding, params, limits, state, attempt, fail_count, lost_count, created_at,
-               idempotency_key, retry_of)
+               idempotency_key, retry_of, jitter_ms)
            VALUES",
-    columns: 21,
+    columns: 22,
     tail: "",
 };
 
@@ -70,9 +70,9 @@ pub(super) const RUNS_SENT: Bulk = Bulk {
     what: "new dispatched runs",
     head: "INSERT INTO fastjob_run (id, app_id, shard, job_id, job_name, fire_key, source, tick, due_at, revision,
                handler, params_encoding, params, limits, state, attempt, fail_count, lost_count, created_at,
-               idempotency_key, retry_of, token, session_id, worker, server_id, epoch, dispatched_at)
+               idempotency_key, retry_of, jitter_ms, token, session_id, worker, server_id, epoch, dispatched_at)
            VALUES",
-    columns: 27,
+    columns: 28,
     tail: "",
 };
 
@@ -80,10 +80,10 @@ pub(super) const RUNS_CREATED: Bulk = Bulk {
     what: "new runs",
     head: "INSERT INTO fastjob_run (id, app_id, shard, job_id, job_name, fire_key, source, tick, due_at, revision,
                handler, params_encoding, params, limits, state, attempt, fail_count, lost_count, created_at,
-               idempotency_key, retry_of, token, session_id, worker, server_id, epoch, dispatched_at, reason,
+               idempotency_key, retry_of, jitter_ms, token, session_id, worker, server_id, epoch, dispatched_at, reason,
                started_at, cancel_at, ended_at, result_encoding, result, error_class, error_message, error_trace)
            VALUES",
-    columns: 36,
+    columns: 37,
     tail: "",
 };
 
@@ -189,8 +189,12 @@ mod tests {
     #[tokio::test]
     async fn no_statement_of_a_turn_scans_a_table() {
         let mut database = SqliteConnection::connect("sqlite::memory:").await.unwrap();
-        let schema = include_str!("../../../migrations/sqlite/0001_init.sql");
-        sqlx::raw_sql(schema).execute(&mut database).await.unwrap();
+        for schema in [
+            include_str!("../../../migrations/sqlite/0001_init.sql"),
+            include_str!("../../../migrations/sqlite/0002_policies.sql"),
+        ] {
+            sqlx::raw_sql(schema).execute(&mut database).await.unwrap();
+        }
         let searching = [
             FENCES,
             RUNS_REMOVED,
