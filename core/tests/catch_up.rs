@@ -16,11 +16,7 @@ fn every(period_ms: i64) -> Schedule {
 }
 
 fn cron(expression: &str) -> Schedule {
-    let trigger = Trigger::Cron(Cron {
-        expression: expression.to_owned(),
-        dialect: Dialect::Quartz,
-        zone: "UTC".to_owned(),
-    });
+    let trigger = Trigger::Cron(Cron::new(expression, Dialect::Quartz, "UTC"));
     Schedule::compile(&trigger, Millis::new(0)).unwrap()
 }
 

@@ -6,7 +6,7 @@ use super::call::Again;
 use super::route::Way;
 use super::{Client, Error, ErrorKind, JobPut};
 use crate::clock::Millis;
-use crate::domain::Payload;
+use crate::domain::{Dialect, GapRule, OverlapRule, Payload, Weekday};
 use crate::protocol::v1;
 
 pub use crate::protocol::v1::{Backoff, CatchUpPolicy as CatchUp, Overlap, Routing};
@@ -31,16 +31,44 @@ impl Job {
         self
     }
 
-    /// Fires by a Quartz cron expression of six or seven fields, seconds first; UTC unless [`Job::zone`] is given.
+    /// Fires by a cron expression: of the dialect quartz, which has six or seven fields, seconds first, unless
+    /// [`Job::dialect`] is given; in UTC unless [`Job::zone`] is.
     pub fn cron(self, expression: impl Into<String>) -> Self {
         let expression = expression.into();
         self.fires(v1::trigger::Kind::Cron(v1::Cron { expression, ..Default::default() }))
     }
 
-    /// The IANA zone of the cron expression, given before.
+    /// The IANA zone of the cron expression or the daily window, given before.
     pub fn zone(mut self, zone: impl Into<String>) -> Self {
+        match self.kind() {
+            Some(v1::trigger::Kind::Cron(cron)) => cron.zone = zone.into(),
+            Some(v1::trigger::Kind::DailyWindow(window)) => window.zone = zone.into(),
+            _ => {}
+        }
+        self
+    }
+
+    /// How the cron expression, given before, is read.
+    pub fn dialect(mut self, dialect: Dialect) -> Self {
         if let Some(v1::trigger::Kind::Cron(cron)) = self.kind() {
-            cron.zone = zone.into();
+            cron.dialect = dialect.as_str().to_owned();
+        }
+        self
+    }
+
+    /// What becomes of civil times that a gap of the zone swallows. For the cron expression given before, if its seconds,
+    /// minutes and hours have no `*`, range or step.
+    pub fn gap(mut self, gap: GapRule) -> Self {
+        if let Some(v1::trigger::Kind::Cron(cron)) = self.kind() {
+            cron.gap = gap.as_str().to_owned();
+        }
+        self
+    }
+
+    /// In which passes of an overlap of the zone the cron expression, given before, fires. As [`Job::gap`].
+    pub fn overlap_rule(mut self, overlap: OverlapRule) -> Self {
+        if let Some(v1::trigger::Kind::Cron(cron)) = self.kind() {
+            cron.overlap = overlap.as_str().to_owned();
         }
         self
     }
@@ -49,6 +77,34 @@ impl Job {
     pub fn every(self, period: Duration) -> Self {
         let period_ms = millis(period);
         self.fires(v1::trigger::Kind::FixedRate(v1::FixedRate { period_ms, phase_ms: None }))
+    }
+
+    /// An instant of the even pace, given before, instead of the job's creation.
+    pub fn phase(mut self, phase: Millis) -> Self {
+        if let Some(v1::trigger::Kind::FixedRate(rate)) = self.kind() {
+            rate.phase_ms = Some(phase.get());
+        }
+        self
+    }
+
+    /// Fires at an even pace within a window of each day, from one time to another, both included, as `09:00` and `17:30`;
+    /// in UTC unless [`Job::zone`] is given, on all days unless [`Job::weekdays`] are.
+    pub fn daily_window(self, from: impl Into<String>, to: impl Into<String>, every: Duration) -> Self {
+        let (from, to, every_ms) = (from.into(), to.into(), millis(every));
+        self.fires(v1::trigger::Kind::DailyWindow(v1::DailyWindow {
+            from,
+            to,
+            every_ms,
+            ..Default::default()
+        }))
+    }
+
+    /// The days of the daily window, given before.
+    pub fn weekdays(mut self, days: impl IntoIterator<Item = Weekday>) -> Self {
+        if let Some(v1::trigger::Kind::DailyWindow(window)) = self.kind() {
+            window.weekdays = days.into_iter().map(|day| day.as_str().to_owned()).collect();
+        }
+        self
     }
 
     /// Fires this long after the end of the run before.

@@ -20,5 +20,5 @@ pub use run::{
     Assignment, Attempt, AttemptEnd, BadFireKey, Cancel, CancelCause, Ended, FailReason, FireKey, Gap,
     GapReason, Outcome, OutcomeKind, Run, SkipReason, Source, State,
 };
-pub use trigger::{Cron, Dialect, Trigger};
+pub use trigger::{Cron, DailyWindow, Dialect, GapRule, OverlapRule, Trigger, Weekday};
 pub use worker::{HandlerOffer, Hello, WorkerProfile};

@@ -163,6 +163,8 @@ pub enum Source {
     FixedRate,
     /// The end of the previous run of the chain.
     FixedDelay,
+    /// A tick of a daily window.
+    DailyWindow,
     /// A one-off instant.
     At,
     /// A program.
@@ -466,8 +468,16 @@ impl SkipReason {
 
 impl Source {
     /// Every source.
-    pub const ALL: [Self; 7] =
-        [Self::Cron, Self::FixedRate, Self::FixedDelay, Self::At, Self::Api, Self::Manual, Self::Backfill];
+    pub const ALL: [Self; 8] = [
+        Self::Cron,
+        Self::FixedRate,
+        Self::FixedDelay,
+        Self::DailyWindow,
+        Self::At,
+        Self::Api,
+        Self::Manual,
+        Self::Backfill,
+    ];
 
     /// Its word, as `fixed_rate`.
     pub const fn as_str(self) -> &'static str {
@@ -475,6 +485,7 @@ impl Source {
             Self::Cron => "cron",
             Self::FixedRate => "fixed_rate",
             Self::FixedDelay => "fixed_delay",
+            Self::DailyWindow => "daily_window",
             Self::At => "at",
             Self::Api => "api",
             Self::Manual => "manual",

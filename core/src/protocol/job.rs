@@ -1,10 +1,12 @@
 //! Jobs on the wire: a put is checked field by field, and a stored job is shown whole.
 
+use std::collections::BTreeSet;
+
 use super::{field, v1};
 use crate::clock::Millis;
 use crate::domain::{
-    Backoff, CatchUp, CatchUpPolicy, Cron, Definition, Dialect, Job, Limits, ManagedBy, Name, Overlap,
-    Payload, Refusal, Retry, Routing, Timing, Trigger,
+    Backoff, CatchUp, CatchUpPolicy, Cron, DailyWindow, Definition, Dialect, GapRule, Job, Limits, ManagedBy,
+    Name, Overlap, OverlapRule, Payload, Refusal, Retry, Routing, Timing, Trigger, Weekday,
 };
 use crate::id::Id;
 use crate::schedule::{Schedule, ScheduleError};
@@ -105,7 +107,7 @@ fn trigger(trigger: Option<v1::Trigger>) -> Result<Trigger, Refusal> {
     use v1::trigger::Kind;
     let kind = trigger.and_then(|trigger| trigger.kind).ok_or_else(|| {
         Refusal::invalid("trigger_missing", "", "is missing")
-            .remedy("give cron, fixed_rate, fixed_delay, at or api")
+            .remedy("give cron, fixed_rate, fixed_delay, daily_window, at or api")
     })?;
     match kind {
         Kind::Cron(cron) => self::cron(cron).map(Trigger::Cron).map_err(|inner| inner.within("cron")),
@@ -116,6 +118,9 @@ fn trigger(trigger: Option<v1::Trigger>) -> Result<Trigger, Refusal> {
         Kind::FixedDelay(delay) => Ok(Trigger::FixedDelay {
             delay_ms: field::number("fixed_delay.delay_ms", delay.delay_ms, 0..=Trigger::MAX_PERIOD_MS)?,
         }),
+        Kind::DailyWindow(window) => {
+            daily_window(window).map(Trigger::DailyWindow).map_err(|inner| inner.within("daily_window"))
+        }
         Kind::At(at) => instants(at.instants).map(Trigger::At).map_err(|inner| inner.within("at")),
         Kind::Api(_) => Ok(Trigger::Api),
     }
@@ -124,15 +129,54 @@ fn trigger(trigger: Option<v1::Trigger>) -> Result<Trigger, Refusal> {
 fn cron(cron: v1::Cron) -> Result<Cron, Refusal> {
     field::text("expression", &cron.expression, Cron::MAX_CHARS)?;
     field::text("zone", &cron.zone, MAX_ZONE_CHARS)?;
-    let dialect = match cron.dialect.as_str() {
-        "" | "quartz" => Dialect::Quartz,
-        other => {
-            let message = format!("is {:?}, which is not known", field::text("dialect", other, 32)?);
-            return Err(Refusal::invalid("unknown_dialect", "dialect", message).remedy("give \"quartz\""));
-        }
-    };
+    let dialect = word("dialect", &cron.dialect, Dialect::parse, "give \"quartz\", \"unix\" or \"spring\"")?;
+    let gap = word("gap", &cron.gap, GapRule::parse, "give \"next\" or \"skip\"")?;
+    let overlap = word("overlap", &cron.overlap, OverlapRule::parse, "give \"first\" or \"both\"")?;
     let zone = if cron.zone.is_empty() { "UTC".into() } else { cron.zone };
-    Ok(Cron { expression: cron.expression, dialect, zone })
+    Ok(Cron { expression: cron.expression, dialect: dialect.unwrap_or_default(), zone, gap, overlap })
+}
+
+fn daily_window(window: v1::DailyWindow) -> Result<DailyWindow, Refusal> {
+    field::items("weekdays", window.weekdays.len(), 0..=Weekday::ALL.len())?;
+    field::text("zone", &window.zone, MAX_ZONE_CHARS)?;
+    let mut weekdays = BTreeSet::new();
+    for day in &window.weekdays {
+        weekdays.extend(word("weekdays", day, Weekday::parse, "give \"mon\" to \"sun\"")?);
+    }
+    if window.weekdays.is_empty() {
+        weekdays.extend(Weekday::ALL);
+    }
+    Ok(DailyWindow {
+        weekdays,
+        from_s: time_of_day("from", &window.from)?,
+        to_s: time_of_day("to", &window.to)?,
+        every_ms: window.every_ms,
+        zone: if window.zone.is_empty() { "UTC".into() } else { window.zone },
+    })
+}
+
+fn time_of_day(field: &'static str, text: &str) -> Result<i32, Refusal> {
+    let text = field::text(field, text, 16)?;
+    DailyWindow::time(text).ok_or_else(|| {
+        Refusal::invalid("bad_time", field, format!("is {text:?}, which is no time of a day"))
+            .remedy("give hours and minutes, as 09:00, 17:30:15 or 24:00")
+    })
+}
+
+/// One of a few words; `None` if it is empty.
+fn word<T>(
+    field: &'static str,
+    word: &str,
+    parse: fn(&str) -> Option<T>,
+    remedy: &'static str,
+) -> Result<Option<T>, Refusal> {
+    match parse(field::text(field, word, 32)?) {
+        None if !word.is_empty() => {
+            let message = format!("is {word:?}, which is not known");
+            Err(Refusal::invalid("unknown_value", field, message).remedy(remedy))
+        }
+        known => Ok(known),
+    }
 }
 
 fn period(period_ms: i64) -> Result<i64, Refusal> {
@@ -291,19 +335,23 @@ fn source_version(version: u64) -> Result<u64, Refusal> {
 fn trigger_to(trigger: &Trigger) -> v1::Trigger {
     use v1::trigger::Kind;
     let kind = match trigger {
-        Trigger::Cron(cron) => {
-            let dialect = match cron.dialect {
-                Dialect::Quartz => "quartz",
-            };
-            Kind::Cron(v1::Cron {
-                expression: cron.expression.clone(),
-                dialect: dialect.into(),
-                zone: cron.zone.clone(),
-            })
-        }
+        Trigger::Cron(cron) => Kind::Cron(v1::Cron {
+            expression: cron.expression.clone(),
+            dialect: cron.dialect.as_str().into(),
+            zone: cron.zone.clone(),
+            gap: cron.gap.map_or("", GapRule::as_str).into(),
+            overlap: cron.overlap.map_or("", OverlapRule::as_str).into(),
+        }),
         Trigger::FixedRate { period_ms, phase } => {
             Kind::FixedRate(v1::FixedRate { period_ms: *period_ms, phase_ms: phase.map(Millis::get) })
         }
+        Trigger::DailyWindow(window) => Kind::DailyWindow(v1::DailyWindow {
+            weekdays: window.weekdays.iter().map(|day| day.as_str().to_owned()).collect(),
+            from: DailyWindow::time_text(window.from_s),
+            to: DailyWindow::time_text(window.to_s),
+            every_ms: window.every_ms,
+            zone: window.zone.clone(),
+        }),
         Trigger::FixedDelay { delay_ms } => Kind::FixedDelay(v1::FixedDelay { delay_ms: *delay_ms }),
         Trigger::At(instants) => {
             Kind::At(v1::At { instants: instants.iter().map(|instant| instant.get()).collect() })

@@ -77,12 +77,42 @@ const BAD_JOBS: &[BadJob] = &[
     (|spec| spec.trigger = Some(cron("0 0 3 * *")), "trigger.cron.expression", "cron_field_count"),
     (|spec| set_cron(spec, |cron| cron.zone = "Mars/Base".into()), "trigger.cron.zone", "unknown_zone"),
     (|spec| spec.trigger = Some(cron(&"1".repeat(257))), "trigger.cron.expression", "too_long"),
-    (|spec| set_cron(spec, |cron| cron.dialect = "unix".into()), "trigger.cron.dialect", "unknown_dialect"),
+    (|spec| set_cron(spec, |cron| cron.dialect = "Unix".into()), "trigger.cron.dialect", "unknown_value"),
+    (
+        |spec| set_cron(spec, |cron| cron.dialect = "unix".into()),
+        "trigger.cron.expression",
+        "cron_field_count",
+    ),
+    (|spec| set_cron(spec, |cron| cron.gap = "skipp".into()), "trigger.cron.gap", "unknown_value"),
+    (|spec| set_cron(spec, |cron| cron.overlap = "last".into()), "trigger.cron.overlap", "unknown_value"),
+    (|spec| set_cron(spec, |cron| pattern(cron).gap = "skip".into()), "trigger.cron.gap", "cron_not_fixed"),
+    (
+        |spec| set_cron(spec, |cron| pattern(cron).overlap = "first".into()),
+        "trigger.cron.overlap",
+        "cron_not_fixed",
+    ),
     (|spec| set_cron(spec, |cron| cron.zone = "z".repeat(65)), "trigger.cron.zone", "too_long"),
     (|spec| spec.trigger = Some(rate(999, None)), "trigger.fixed_rate.period_ms", "period_too_short"),
     (|spec| spec.trigger = Some(rate(-1, None)), "trigger.fixed_rate.period_ms", "out_of_bounds"),
     (|spec| spec.trigger = Some(rate(i64::MAX, None)), "trigger.fixed_rate.period_ms", "out_of_bounds"),
     (|spec| spec.trigger = Some(rate(1_000, Some(-1))), "trigger.fixed_rate.phase_ms", "out_of_bounds"),
+    (|spec| set_window(spec, |it| it.from.clear()), "trigger.daily_window.from", "bad_time"),
+    (|spec| set_window(spec, |it| it.from = "9:00".into()), "trigger.daily_window.from", "bad_time"),
+    (|spec| set_window(spec, |it| it.from = "24:00".into()), "trigger.daily_window.from", "out_of_bounds"),
+    (|spec| set_window(spec, |it| it.to = "24:00:01".into()), "trigger.daily_window.to", "bad_time"),
+    (|spec| set_window(spec, |it| it.to = "08:59:59".into()), "trigger.daily_window.to", "window_reversed"),
+    (|spec| set_window(spec, |it| it.every_ms = 0), "trigger.daily_window.every_ms", "period_out_of_bounds"),
+    (
+        |spec| set_window(spec, |it| it.every_ms = 1_500),
+        "trigger.daily_window.every_ms",
+        "period_out_of_bounds",
+    ),
+    (
+        |spec| set_window(spec, |it| it.weekdays = vec!["may".into()]),
+        "trigger.daily_window.weekdays",
+        "unknown_value",
+    ),
+    (|spec| set_window(spec, |it| it.zone = "Mars/Base".into()), "trigger.daily_window.zone", "unknown_zone"),
     (|spec| spec.trigger = Some(delay(-1)), "trigger.fixed_delay.delay_ms", "out_of_bounds"),
     (|spec| spec.trigger = Some(at(vec![])), "trigger.at.instants", "out_of_bounds"),
     (|spec| spec.trigger = Some(at(vec![1; 1_001])), "trigger.at.instants", "out_of_bounds"),
@@ -141,6 +171,29 @@ fn set_cron(spec: &mut v1::JobSpec, change: fn(&mut v1::Cron)) {
     let mut cron = v1::Cron { expression: "0 0 3 * * ?".into(), ..v1::Cron::default() };
     change(&mut cron);
     spec.trigger = Some(trigger(v1::trigger::Kind::Cron(cron)));
+}
+
+fn window() -> v1::DailyWindow {
+    let weekdays = vec!["mon".into(), "fri".into()];
+    v1::DailyWindow {
+        weekdays,
+        from: "09:00".into(),
+        to: "17:30:15".into(),
+        every_ms: 60_000,
+        ..Default::default()
+    }
+}
+
+fn set_window(spec: &mut v1::JobSpec, change: fn(&mut v1::DailyWindow)) {
+    let mut window = window();
+    change(&mut window);
+    spec.trigger = Some(trigger(v1::trigger::Kind::DailyWindow(window)));
+}
+
+/// Makes it an interval.
+fn pattern(cron: &mut v1::Cron) -> &mut v1::Cron {
+    cron.expression = "0 */5 * * * ?".into();
+    cron
 }
 
 fn set_retry(spec: &mut v1::JobSpec, change: fn(&mut v1::Retry)) {
@@ -214,10 +267,21 @@ fn a_first_wait_longer_than_the_default_cap_raises_the_cap() {
 fn triggers() -> impl Strategy<Value = v1::Trigger> {
     prop_oneof![
         Just(cron("0 0/5 8-17 ? * MON-FRI")),
+        Just(trigger(v1::trigger::Kind::Cron(v1::Cron {
+            expression: "0 3 1 * MON".into(),
+            dialect: "unix".into(),
+            zone: "Europe/Berlin".into(),
+            gap: "skip".into(),
+            overlap: "both".into(),
+        }))),
         (1_000..Trigger::MAX_PERIOD_MS, proptest::option::of(0..field::MAX_INSTANT))
             .prop_map(|(period, phase)| rate(period, phase)),
         (0..Trigger::MAX_PERIOD_MS).prop_map(delay),
         proptest::collection::vec(0..field::MAX_INSTANT, 1..20).prop_map(at),
+        Just(trigger(v1::trigger::Kind::DailyWindow(v1::DailyWindow {
+            zone: "Asia/Tokyo".into(),
+            ..window()
+        }))),
         Just(trigger(v1::trigger::Kind::Api(v1::ApiOnly {}))),
     ]
 }

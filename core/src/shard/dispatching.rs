@@ -24,6 +24,7 @@ impl Shard {
         while let Some(Reverse((place, handler))) = heads.pop() {
             let (_, _, id) = place;
             if self.sessions.capable(&handler).next().is_none() {
+                self.sessions.want(&handler).for_each(|stream| turn.frame(stream, Frame::Wanting));
                 continue;
             }
             if sent == DISPATCHES {

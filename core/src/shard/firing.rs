@@ -208,6 +208,7 @@ fn source_of(trigger: &Trigger) -> Source {
         Trigger::Cron(_) => Source::Cron,
         Trigger::FixedRate { .. } => Source::FixedRate,
         Trigger::FixedDelay { .. } => Source::FixedDelay,
+        Trigger::DailyWindow(_) => Source::DailyWindow,
         Trigger::At(_) => Source::At,
         Trigger::Api => Source::Api,
     }

@@ -13,6 +13,7 @@ use crate::schedule::{Missed, Outage};
 const PAGE: u32 = 300;
 /// A turn that writes this many rows leaves further ticks to the next one.
 pub(super) const TURN_ROWS: usize = 4_000;
+const HALF_SECOND: i64 = 500;
 
 /// Missed ticks that policy `all` lets fire are due so far apart.
 const PACE_MS: i64 = 100;
@@ -85,13 +86,14 @@ impl Shard {
         due.then_some(DuePage { opened: target, until: full, limit })
     }
 
-    /// A third of the horizon has passed.
+    /// A third of the horizon has passed, and a little more.
     fn horizon_is_stale(&self, now: Millis) -> bool {
         self.stale_at() <= now
     }
 
     fn stale_at(&self) -> Millis {
-        self.horizon.target.plus(-self.settings.horizon_ms * 2 / 3)
+        let (target, horizon_ms) = (self.horizon.target, self.settings.horizon_ms);
+        beside_ticks(target.plus(-horizon_ms * 2 / 3)).min(target.plus(-horizon_ms / 3))
     }
 
     /// When to read or write ahead again.
@@ -261,4 +263,9 @@ impl Shard {
 /// It is the run of a tick, and was due while nobody watched.
 fn came_due_in(run: &Run, outage: Outage) -> bool {
     run.fire_key.is_tick() && outage.from < run.due && run.due <= outage.until
+}
+
+/// The next half second from `at` on. Most ticks are at whole seconds: they shall not wait for a page and its rows.
+fn beside_ticks(at: Millis) -> Millis {
+    at.plus((HALF_SECOND - at.get()).rem_euclid(2 * HALF_SECOND))
 }

@@ -34,6 +34,13 @@ pub enum Message {
         /// How many more.
         add: u32,
     },
+    /// It wants back at most `credit` of what it takes, to take it of another owner.
+    Recall {
+        /// Of which stream.
+        stream: StreamId,
+        /// How many fewer.
+        credit: u32,
+    },
     /// It says how an attempt ended.
     Outcome {
         /// Where the verdict goes.

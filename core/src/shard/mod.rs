@@ -199,6 +199,7 @@ impl Shard {
         match message {
             Message::Hello { stream, hello } => self.hello(stream, hello, turn),
             Message::Credit { stream, add } => self.credit(stream, add, turn),
+            Message::Recall { stream, credit } => self.recall(stream, credit, turn),
             Message::Outcome { stream, outcome } => self.attempt_ended(stream, outcome, turn),
             Message::Progress { key, percent, note } => self.progressed(key, percent, note),
             Message::Bye { stream } => self.bye(stream, turn),

@@ -24,6 +24,7 @@ impl Shard {
                 }
                 Message::Call { call, .. } => self.needs_of_call(call, &mut needs),
                 Message::Credit { .. }
+                | Message::Recall { .. }
                 | Message::Progress { .. }
                 | Message::Bye { .. }
                 | Message::StreamEnded { .. }

@@ -37,6 +37,7 @@ fn ticks(job: &Job, after: Millis, until: Millis) -> Vec<Millis> {
         Trigger::Cron(cron) => grid(0, cron.expression[2..3].parse::<i64>().unwrap() * 1_000),
         Trigger::FixedRate { period_ms, phase } => grid(phase.unwrap_or(job.created_at).get(), *period_ms),
         Trigger::At(instants) => instants.iter().copied().filter(|at| after < *at && *at <= until).collect(),
+        Trigger::DailyWindow(_) => unreachable!("these tests have none"),
         Trigger::FixedDelay { .. } | Trigger::Api => vec![],
     };
     ticks.into_iter().filter(lives).collect()

@@ -233,11 +233,11 @@ fn definition(world: &mut World, name: &Name) -> Definition {
             period_ms: seconds,
             phase: [None, Some(Millis::new(seconds / 3))][world.below(2) as usize],
         },
-        "cron" => Trigger::Cron(Cron {
-            expression: format!("*/{} * * * * ?", [2, 4, 5][world.below(3) as usize]),
-            dialect: Dialect::Quartz,
-            zone: "UTC".into(),
-        }),
+        "cron" => Trigger::Cron(Cron::new(
+            format!("*/{} * * * * ?", [2, 4, 5][world.below(3) as usize]),
+            Dialect::Quartz,
+            "UTC",
+        )),
         "at" | "once" => {
             let from = world.now.plus(-2_000);
             Trigger::At((0..8).map(|n| from.plus(n * n * seconds / 2 + n)).collect())

@@ -321,8 +321,7 @@ fn a_run_whose_jitter_ends_after_an_outage_was_not_missed() {
 
 /// On every full hour, also before the job was made.
 fn hourly() -> Trigger {
-    let cron = Cron { expression: "0 0 * * * ?".into(), dialect: Dialect::Quartz, zone: "UTC".into() };
-    Trigger::Cron(cron)
+    Trigger::Cron(Cron::new("0 0 * * * ?", Dialect::Quartz, "UTC"))
 }
 
 fn part(story: &Story, ticks: &[Millis], overlap: Option<Overlap>) -> Call {

@@ -473,6 +473,20 @@ fn an_idle_owner_sleeps_until_the_next_tick_is_within_the_horizon() {
 }
 
 #[test]
+fn ticks_are_written_ahead_at_half_seconds_when_few_are_due() {
+    let mut story = Story::new().job("j", job(every(1)));
+    let mut written = 0;
+    for _ in 0..120 {
+        let before = story.world.tables.runs.len();
+        story.wait(250);
+        let grown = story.world.tables.runs.len() - before;
+        assert!(grown == 0 || story.world.now.get() % 1_000 == 500, "{grown} at {:?}", story.world.now);
+        written += grown;
+    }
+    assert!(written >= 20, "{written} in half a minute");
+}
+
+#[test]
 fn a_finished_run_fired_again_is_a_new_run_with_its_params_and_the_same_request_makes_one() {
     let mut story = Story::new().worker(&["a"], 1).job("j", job(Trigger::Api));
     let old = story.trigger("j");

@@ -45,10 +45,30 @@ pub struct JobOptions<'a> {
 #[derive(Clone, PartialEq, Debug)]
 #[expect(missing_docs, reason = "each is explained at fj_job")]
 pub enum JobTrigger<'a> {
-    Cron { expression: &'a str, zone: Option<&'a str> },
-    FixedRate { period_ms: i64 },
-    FixedDelay { delay_ms: i64 },
-    At { instants: &'a [i64] },
+    Cron {
+        expression: &'a str,
+        dialect: Option<&'a str>,
+        zone: Option<&'a str>,
+        gap: Option<&'a str>,
+        overlap: Option<&'a str>,
+    },
+    FixedRate {
+        period_ms: i64,
+        phase_ms: Option<i64>,
+    },
+    DailyWindow {
+        weekdays: Option<&'a str>,
+        from: &'a str,
+        to: &'a str,
+        every_ms: i64,
+        zone: Option<&'a str>,
+    },
+    FixedDelay {
+        delay_ms: i64,
+    },
+    At {
+        instants: &'a [i64],
+    },
     Api,
 }
 
@@ -156,12 +176,23 @@ impl JobTrigger<'_> {
     fn kind(&self) -> v1::trigger::Kind {
         use v1::trigger::Kind;
         match *self {
-            Self::Cron { expression, zone } => Kind::Cron(v1::Cron {
+            Self::Cron { expression, dialect, zone, gap, overlap } => Kind::Cron(v1::Cron {
                 expression: expression.to_owned(),
-                dialect: String::new(),
+                dialect: dialect.unwrap_or_default().to_owned(),
+                zone: zone.unwrap_or_default().to_owned(),
+                gap: gap.unwrap_or_default().to_owned(),
+                overlap: overlap.unwrap_or_default().to_owned(),
+            }),
+            Self::FixedRate { period_ms, phase_ms } => Kind::FixedRate(v1::FixedRate { period_ms, phase_ms }),
+            Self::DailyWindow { weekdays, from, to, every_ms, zone } => Kind::DailyWindow(v1::DailyWindow {
+                weekdays: weekdays
+                    .map(|days| days.split(',').map(str::to_owned).collect())
+                    .unwrap_or_default(),
+                from: from.to_owned(),
+                to: to.to_owned(),
+                every_ms,
                 zone: zone.unwrap_or_default().to_owned(),
             }),
-            Self::FixedRate { period_ms } => Kind::FixedRate(v1::FixedRate { period_ms, phase_ms: None }),
             Self::FixedDelay { delay_ms } => Kind::FixedDelay(v1::FixedDelay { delay_ms }),
             Self::At { instants } => Kind::At(v1::At { instants: instants.to_vec() }),
             Self::Api => Kind::Api(v1::ApiOnly {}),

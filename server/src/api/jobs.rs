@@ -133,10 +133,8 @@ impl Api {
             tracing::error!(job = %job.id, "failed to compile a stored schedule");
             Refusal::new(RefusalKind::Internal, "schedule_corrupt", "the stored trigger does not compile")
         })?;
-        let ticks = std::iter::successors(schedule.next(from.unwrap_or_else(|| self.now())), |&tick| {
-            schedule.next(tick)
-        });
-        Ok(ticks.take(count as usize).collect())
+        let from = from.unwrap_or_else(|| self.now());
+        Ok(schedule.ticks_after(from).take(count as usize).collect())
     }
 
     /// Runs and gaps of the newest job of this name in order of tick; `limit` of 0 means 500.

@@ -6,6 +6,7 @@ use fastjob_core::clock::{Clock, Millis, SystemClock};
 use serde_json::Value;
 
 use super::connect::Connect;
+use super::preview::Preview;
 use super::print::Printer;
 use super::{Exit, Failure, args, job_put, job_run, shape};
 
@@ -62,6 +63,13 @@ struct Next {
     /// How many.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=500))]
     count: u32,
+    /// In JSON too, show the rule in words, the clocks of its zone and the viewer's, and the ticks around the next two clock
+    /// changes: one object, not a line a tick.
+    #[arg(long)]
+    preview: bool,
+    /// The viewer's IANA zone [default: this machine's].
+    #[arg(long, value_name = "Z", value_parser = args::zone)]
+    viewer_zone: Option<jiff::tz::TimeZone>,
 }
 
 #[derive(Args, Debug)]
@@ -126,6 +134,12 @@ async fn list(client: &Client, printer: &Printer, limit: usize) -> Result<(), Fa
 impl Next {
     async fn run(self, client: &Client, printer: &Printer) -> Result<(), Failure> {
         let ticks = client.job_next(&self.name, self.from.map(Millis::new), self.count).await?;
+        if self.preview || printer.is_table() {
+            let job = client.job_get(&self.name).await?;
+            let from = self.from.map_or_else(|| SystemClock.now(), Millis::new);
+            let viewer = self.viewer_zone.unwrap_or_else(jiff::tz::TimeZone::system);
+            return Preview::of(&job, viewer, from)?.print(&ticks, from, printer);
+        }
         let tick = |at: &Millis| shape::tick(client.app(), &self.name, at.get());
         printer.list(&["tick"], &ticks.iter().map(tick).collect::<Vec<_>>())
     }

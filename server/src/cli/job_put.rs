@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use fastjob_core::client::Client;
+use fastjob_core::domain::{Dialect, GapRule, OverlapRule};
 use fastjob_core::protocol::v1;
 
 use super::print::Printer;
@@ -91,9 +92,9 @@ pub(super) struct Put {
 #[derive(Args, Debug)]
 struct TriggerArgs {
     /// At the instants of a cron expression.
-    #[arg(long, value_name = "EXPR", group = "trigger")]
+    #[arg(long, value_name = "EXPR", groups = ["trigger", "civil"])]
     cron: Option<String>,
-    /// At an even pace, as 5s.
+    /// At an even pace, as 5s: from its creation on, or within a window of the day.
     #[arg(long, value_name = "D", value_parser = args::duration, group = "trigger")]
     every: Option<i64>,
     /// This long after the end of the previous run.
@@ -105,12 +106,27 @@ struct TriggerArgs {
     /// Only when called (the default).
     #[arg(long, group = "trigger")]
     api: bool,
+    /// An instant of the even pace [default: the job's creation].
+    #[arg(long, value_name = "T", value_parser = args::instant, requires = "every", conflicts_with = "window")]
+    phase: Option<i64>,
+    /// Only from one time of day to another, both included, as 09:00-17:30.
+    #[arg(long, value_name = "FROM-TO", value_parser = args::window, requires = "every", group = "civil")]
+    window: Option<(String, String)>,
+    /// Only on these days, as mon-fri,sun [default: all].
+    #[arg(long, value_name = "DAYS", value_parser = args::weekdays, requires = "window")]
+    weekdays: Option<args::Weekdays>,
     /// How the cron expression is read [default: quartz].
-    #[arg(long, value_name = "D", requires = "cron", conflicts_with_all = ["every", "delay", "at", "api"])]
-    dialect: Option<String>,
-    /// The IANA zone of the cron expression [default: UTC].
-    #[arg(long, value_name = "Z", requires = "cron", conflicts_with_all = ["every", "delay", "at", "api"])]
+    #[arg(long, value_name = "D", value_parser = args::dialect, requires = "cron", conflicts_with_all = ["every", "delay", "at", "api"])]
+    dialect: Option<Dialect>,
+    /// The IANA zone of the cron expression or the window [default: UTC].
+    #[arg(long, value_name = "Z", requires = "civil", conflicts_with_all = ["delay", "at", "api"])]
     zone: Option<String>,
+    /// What becomes of civil times that a gap of the zone swallows [default: next].
+    #[arg(long, value_name = "R", value_parser = args::gap, requires = "cron", conflicts_with_all = ["every", "delay", "at", "api"])]
+    gap: Option<GapRule>,
+    /// In which passes of an overlap of the zone it fires [default: first].
+    #[arg(long, value_name = "R", value_parser = args::overlap_rule, requires = "cron", conflicts_with_all = ["every", "delay", "at", "api"])]
+    overlap_rule: Option<OverlapRule>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -234,11 +250,21 @@ impl TriggerArgs {
     fn kind(self) -> v1::trigger::Kind {
         use v1::trigger::Kind;
         if let Some(expression) = self.cron {
-            let (dialect, zone) = (self.dialect.unwrap_or_default(), self.zone.unwrap_or_default());
-            return Kind::Cron(v1::Cron { expression, dialect, zone });
+            return Kind::Cron(v1::Cron {
+                expression,
+                dialect: self.dialect.map_or("", Dialect::as_str).to_owned(),
+                zone: self.zone.unwrap_or_default(),
+                gap: self.gap.map_or("", GapRule::as_str).to_owned(),
+                overlap: self.overlap_rule.map_or("", OverlapRule::as_str).to_owned(),
+            });
+        }
+        if let (Some((from, to)), Some(every_ms)) = (self.window, self.every) {
+            let weekdays = self.weekdays.map(|days| days.0).unwrap_or_default();
+            let zone = self.zone.unwrap_or_default();
+            return Kind::DailyWindow(v1::DailyWindow { weekdays, from, to, every_ms, zone });
         }
         if let Some(period_ms) = self.every {
-            return Kind::FixedRate(v1::FixedRate { period_ms, phase_ms: None });
+            return Kind::FixedRate(v1::FixedRate { period_ms, phase_ms: self.phase });
         }
         if let Some(delay_ms) = self.delay {
             return Kind::FixedDelay(v1::FixedDelay { delay_ms });

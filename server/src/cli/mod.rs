@@ -4,6 +4,7 @@
 mod app;
 mod args;
 mod connect;
+mod cron;
 mod dev;
 mod doctor;
 mod failure;
@@ -11,6 +12,7 @@ mod follow;
 mod job;
 mod job_put;
 mod job_run;
+mod preview;
 mod print;
 mod run;
 mod serve;
@@ -55,6 +57,8 @@ enum Command {
     Worker(worker::WorkerCommand),
     /// Servers.
     Server(server::ServerCommand),
+    /// Cron expressions, without a server: their ticks, their meaning, their faults.
+    Cron(cron::CronCommand),
     /// Look at the database beside its servers: settings, rights, sizes, invariants.
     Doctor(doctor::Doctor),
 }
@@ -70,6 +74,7 @@ pub async fn run(cli: Cli, shutdown: CancellationToken) -> Result<Exit, Failure>
         Command::Token(token) => token.run().await,
         Command::Worker(worker) => worker.run().await,
         Command::Server(server) => server.run().await,
+        Command::Cron(cron) => cron.run(),
         Command::Doctor(doctor) => doctor.run().await,
     }
 }

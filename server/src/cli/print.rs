@@ -21,6 +21,11 @@ impl Printer {
         Self { output: asked.unwrap_or(natural) }
     }
 
+    /// For people.
+    pub(super) fn is_table(&self) -> bool {
+        self.output == Output::Table
+    }
+
     /// Prints several things of a kind; a table has these columns.
     pub(super) fn list(&self, columns: &[&str], things: &[Value]) -> Result<(), Failure> {
         match self.output {

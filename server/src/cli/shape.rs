@@ -149,10 +149,17 @@ fn trigger(trigger: Option<&v1::Trigger>) -> Value {
     match trigger.and_then(|trigger| trigger.kind.as_ref()) {
         None => Value::Null,
         Some(Kind::Cron(cron)) => {
-            json!({"kind": "cron", "expression": cron.expression, "dialect": text(&cron.dialect), "zone": text(&cron.zone)})
+            let [dialect, zone] = [&cron.dialect, &cron.zone].map(|word| text(word));
+            let [gap, overlap] = [&cron.gap, &cron.overlap].map(|word| text(word));
+            let expression = &cron.expression;
+            json!({"kind": "cron", "expression": expression, "dialect": dialect, "zone": zone, "gap": gap, "overlap": overlap})
         }
         Some(Kind::FixedRate(rate)) => {
             json!({"kind": "fixed_rate", "period_ms": rate.period_ms, "phase": rate.phase_ms.map(instant)})
+        }
+        Some(Kind::DailyWindow(window)) => {
+            let v1::DailyWindow { weekdays, from, to, every_ms, zone } = window;
+            json!({"kind": "daily_window", "weekdays": weekdays, "from": from, "to": to, "every_ms": every_ms, "zone": zone})
         }
         Some(Kind::FixedDelay(delay)) => json!({"kind": "fixed_delay", "delay_ms": delay.delay_ms}),
         Some(Kind::At(at)) => {
@@ -290,6 +297,7 @@ fn source(source: v1::Source) -> Value {
         v1::Source::Cron => "cron".into(),
         v1::Source::FixedRate => "fixed_rate".into(),
         v1::Source::FixedDelay => "fixed_delay".into(),
+        v1::Source::DailyWindow => "daily_window".into(),
         v1::Source::At => "at".into(),
         v1::Source::Api => "api".into(),
         v1::Source::Manual => "manual".into(),
@@ -310,7 +318,7 @@ fn run_state(state: v1::RunState) -> Value {
 }
 
 /// RFC 3339 with milliseconds; beyond the year 9999 the plain number.
-fn instant(ms: i64) -> Value {
+pub(super) fn instant(ms: i64) -> Value {
     match jiff::Timestamp::from_millisecond(ms) {
         Ok(at) => format!("{at:.3}").into(),
         Err(_) => ms.into(),

@@ -161,7 +161,21 @@ impl Store {
         };
         let span = tracing::debug_span!("store", sentence);
         let answer = tokio::time::timeout(access.deadline(), tries.instrument(span)).await;
-        answer.unwrap_or_else(|_| Err(late(sentence, access)))
+        answer.unwrap_or_else(|_| {
+            if !matches!(access, Access::Scan) {
+                self.leave_connections();
+            }
+            Err(late(sentence, access))
+        })
+    }
+
+    /// A connection that went silent tells of the others that they may have: each would be waited for as long.
+    fn leave_connections(&self) {
+        match &*self.backend {
+            Backend::Sqlite(_) => {}
+            Backend::MySql(store) => store.leave_connections(),
+            Backend::Postgres(store) => store.leave_connections(),
+        }
     }
 }
 

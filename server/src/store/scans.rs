@@ -45,11 +45,12 @@ impl Scan {
 }
 
 /// All tables; servers read and write every one.
-pub(super) const TABLES: [&str; 12] = [
+pub(super) const TABLES: [&str; 13] = [
     "fastjob_app",
     "fastjob_app_owner",
     "fastjob_attempt",
     "fastjob_change",
+    "fastjob_cluster",
     "fastjob_gap",
     "fastjob_inbox",
     "fastjob_job",
@@ -216,7 +217,7 @@ const TICK_NAMED_BY_KEY: Scan = Scan {
         format!(
             "SELECT {id} AS example FROM fastjob_run
              WHERE (tick IS NOT NULL AND source <> 'backfill' AND fire_key <> concat('t', tick))
-                OR (tick IS NULL AND source IN ('cron', 'fixed_rate', 'at') AND retry_of IS NULL)",
+                OR (tick IS NULL AND source IN ('cron', 'fixed_rate', 'daily_window', 'at') AND retry_of IS NULL)",
             id = (dialect.id)("id")
         )
     },

@@ -1,10 +1,12 @@
 //! The JSON that a row keeps of a definition and of limits, and its mapping to the domain. A key or word once written
 //! stays readable for ever; what is not known here is a corrupt row, never a guess.
 
+use std::collections::BTreeSet;
+
 use fastjob_core::clock::Millis;
 use fastjob_core::domain::{
-    Backoff, CatchUp, CatchUpPolicy, Cron, Definition, Dialect, Limits, ManagedBy, Name, Outcome, Overlap,
-    Payload, Retry, Routing, Timing, Trigger,
+    Backoff, CatchUp, CatchUpPolicy, Cron, DailyWindow, Definition, Dialect, GapRule, Limits, ManagedBy,
+    Name, Outcome, Overlap, OverlapRule, Payload, Retry, Routing, Timing, Trigger, Weekday,
 };
 use fastjob_core::protocol::{session, v1};
 use prost::Message as _;
@@ -168,6 +170,8 @@ enum TriggerShape {
     FixedDelay {
         delay_ms: i64,
     },
+    #[serde(with = "DailyWindowShape")]
+    DailyWindow(DailyWindow),
     #[serde(with = "instants")]
     At(Vec<Millis>),
     Api,
@@ -179,6 +183,21 @@ struct CronShape {
     expression: String,
     #[serde(with = "DialectShape")]
     dialect: Dialect,
+    zone: String,
+    #[serde(with = "gap_rule", default, skip_serializing_if = "Option::is_none")]
+    gap: Option<GapRule>,
+    #[serde(with = "overlap_rule", default, skip_serializing_if = "Option::is_none")]
+    overlap: Option<OverlapRule>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "DailyWindow")]
+struct DailyWindowShape {
+    #[serde(with = "weekdays")]
+    weekdays: BTreeSet<Weekday>,
+    from_s: i32,
+    to_s: i32,
+    every_ms: i64,
     zone: String,
 }
 
@@ -226,6 +245,8 @@ enum ManagedByShape {
 #[serde(remote = "Dialect", rename_all = "snake_case")]
 enum DialectShape {
     Quartz,
+    Unix,
+    Spring,
 }
 
 mod name {
@@ -239,6 +260,54 @@ mod name {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Name, D::Error> {
         let text = String::deserialize(from)?;
         Name::parse(&text).map_err(D::Error::custom)
+    }
+}
+
+mod weekdays {
+    use std::collections::BTreeSet;
+
+    use fastjob_core::domain::Weekday;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(days: &BTreeSet<Weekday>, out: S) -> Result<S::Ok, S::Error> {
+        out.collect_seq(days.iter().map(|day| day.as_str()))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeSet<Weekday>, D::Error> {
+        let words: Vec<String> = Vec::deserialize(from)?;
+        let known = |word: String| Weekday::parse(&word).ok_or_else(|| D::Error::custom("unknown weekday"));
+        words.into_iter().map(known).collect()
+    }
+}
+
+mod gap_rule {
+    use fastjob_core::domain::GapRule;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(rule: &Option<GapRule>, out: S) -> Result<S::Ok, S::Error> {
+        rule.map(GapRule::as_str).serialize(out)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<GapRule>, D::Error> {
+        let word: Option<String> = Option::deserialize(from)?;
+        let known = |word: String| GapRule::parse(&word).ok_or_else(|| D::Error::custom("unknown gap rule"));
+        word.map(known).transpose()
+    }
+}
+
+mod overlap_rule {
+    use fastjob_core::domain::OverlapRule;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(rule: &Option<OverlapRule>, out: S) -> Result<S::Ok, S::Error> {
+        rule.map(OverlapRule::as_str).serialize(out)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<OverlapRule>, D::Error> {
+        let word: Option<String> = Option::deserialize(from)?;
+        let known =
+            |word: String| OverlapRule::parse(&word).ok_or_else(|| D::Error::custom("unknown overlap rule"));
+        word.map(known).transpose()
     }
 }
 
@@ -276,11 +345,7 @@ mod tests {
     fn the_stored_form_of_a_definition_stays_as_it_is() {
         let definition = Definition {
             handler: Name::parse("greet").unwrap(),
-            trigger: Trigger::Cron(Cron {
-                expression: "0 0 5 * * ?".into(),
-                dialect: Dialect::Quartz,
-                zone: "Europe/Berlin".into(),
-            }),
+            trigger: Trigger::Cron(Cron::new("0 0 5 * * ?", Dialect::Quartz, "Europe/Berlin")),
             params: Payload::text("hello"),
             timing: Timing::default(),
             catch_up: CatchUp::default(),
@@ -326,10 +391,20 @@ mod tests {
     #[test]
     fn every_kind_of_trigger_reads_back() {
         let at = Millis::new(-1);
+        let (gap, overlap) = (Some(GapRule::Skip), Some(OverlapRule::Both));
         let triggers = [
+            Trigger::Cron(Cron { gap, overlap, ..Cron::new("0 5 * * *", Dialect::Unix, "Europe/Berlin") }),
+            Trigger::Cron(Cron { gap, ..Cron::new("0 0 5 * * *", Dialect::Spring, "UTC") }),
             Trigger::FixedRate { period_ms: 1_000, phase: None },
             Trigger::FixedRate { period_ms: 1_000, phase: Some(at) },
             Trigger::FixedDelay { delay_ms: 0 },
+            Trigger::DailyWindow(DailyWindow {
+                weekdays: [Weekday::Sunday, Weekday::Monday].into(),
+                from_s: 32_400,
+                to_s: 86_400,
+                every_ms: 1_200_000,
+                zone: "Europe/Berlin".into(),
+            }),
             Trigger::At(vec![at, Millis::MAX]),
             Trigger::Api,
         ];

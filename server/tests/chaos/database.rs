@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use super::faketime::FakeTime;
 use super::harness::{Server, fastjob, text_of};
 use super::ledger;
 use super::load::{Inserts, Sql};
 use super::mariadb::MariaDb;
 use super::nodes::Node;
-use super::postgres::{Postgres, Stop};
+use super::postgres::{Durability, Postgres, Stop};
 
 /// The database of a plan.
 pub(crate) enum Database {
@@ -42,16 +43,17 @@ impl Database {
     }
 
     /// A fresh one, by its name.
-    pub(crate) fn open(name: &str, place: &Path) -> Result<Self, String> {
+    pub(crate) fn open(name: &str, place: &Path, clock: Option<&FakeTime>) -> Result<Self, String> {
+        let environment = clock.map(FakeTime::environment).unwrap_or_default();
         match name {
             "sqlite" => Ok(Self::Sqlite(place.join("data").join("fastjob.db"))),
             "postgres" => {
-                let server = Postgres::start()?;
+                let server = Postgres::start_in(Durability::Disk, environment)?;
                 server.execute("postgres", &format!("CREATE DATABASE {NAME}"))?;
                 Ok(Self::Postgres(server))
             }
             "mariadb" => {
-                let server = MariaDb::start()?;
+                let server = MariaDb::start_with(&environment)?;
                 server.execute(&format!(
                     "CREATE DATABASE {NAME}; CREATE USER {MARIADB_USER}@'127.0.0.1'; CREATE USER {MARIADB_USER}@localhost; \
                      GRANT ALL ON {NAME}.* TO {MARIADB_USER}@'127.0.0.1'; GRANT ALL ON {NAME}.* TO {MARIADB_USER}@localhost"
@@ -126,17 +128,20 @@ impl Database {
             return Ok(nodes[0].server.token.clone());
         }
         let ask = |arguments: &[&str]| {
-            let mut command = fastjob();
-            command
-                .args(arguments)
-                .args(["-o", "json"])
-                .env("FASTJOB_SERVERS", nodes[0].front.address.to_string())
-                .env("FASTJOB_TOKEN_FILE", admin_token(place));
+            let mut command = self.as_admin(place, &nodes[0].front.address.to_string());
+            command.args(arguments).args(["-o", "json"]);
             command
         };
         let made = ledger::said(&ask, &["app", "create", app])?;
         std::thread::sleep(TOKEN_SPREADS);
         made.first().map(|made| text_of(made, "token")).ok_or_else(|| "app create said nothing".to_owned())
+    }
+
+    /// The command line as the administrator of these servers.
+    pub(crate) fn as_admin(&self, place: &Path, servers: &str) -> Command {
+        let mut command = fastjob();
+        command.env("FASTJOB_SERVERS", servers).env("FASTJOB_TOKEN_FILE", admin_token(place));
+        command
     }
 
     /// Who inserts triggers by SQL.
@@ -162,6 +167,20 @@ impl Database {
             Self::Postgres(server) => server.start_again(),
             Self::MariaDb(server) => server.start_again(),
         }
+    }
+
+    /// What its clock shows. SQLite has none of its own, but its server's, which this process cannot ask.
+    pub(crate) fn now_ms(&self) -> Result<Option<i64>, String> {
+        let text = match self {
+            Self::Sqlite(_) => return Ok(None),
+            Self::Postgres(server) => {
+                server.execute(NAME, "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint")?
+            }
+            Self::MariaDb(server) => {
+                server.execute("SELECT CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)")?
+            }
+        };
+        text.trim().parse().map(Some).map_err(|error| format!("the database's clock shows {text:?}: {error}"))
     }
 
     /// Refuses all writes, or takes them again.

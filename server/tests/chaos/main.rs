@@ -8,6 +8,7 @@
 mod checker;
 mod clock;
 mod database;
+mod faketime;
 mod handlers;
 #[expect(dead_code, reason = "each test program uses a part of it")]
 #[path = "../harness/mod.rs"]
@@ -26,6 +27,7 @@ mod postgres;
 mod proxy;
 mod record;
 mod stage;
+mod stalls;
 #[path = "../harness/supervised.rs"]
 mod supervised;
 
@@ -33,6 +35,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use database::Database;
+use faketime::FakeTime;
 use mutants::{MUTANTS, Mutant};
 use plans::{PLANS, Plan};
 use stage::{Judged, Setting, Stage};
@@ -125,7 +128,7 @@ fn chosen() -> Vec<(String, &'static Plan)> {
     let databases = std::env::var("DATABASE").map_or_else(|_| Database::usable(), |one| vec![one]);
     let takes = |plan: &&Plan| match wanted.as_str() {
         "" => plan.quick,
-        "all" => true,
+        "all" => !plan.clock || FakeTime::is_usable(),
         name => plan.name == name,
     };
     // The quick set plays what one server shows on SQLite alone.
@@ -168,17 +171,18 @@ fn play(
     mutant: Option<&str>,
     place: &Path,
 ) -> Result<Judged, String> {
-    let database = Database::open(database, place)?;
+    let clock = plan.clock.then(FakeTime::new).transpose()?;
+    let database = Database::open(database, place, clock.as_ref())?;
     let setting = Setting {
         plan: plan.name,
         seed,
         servers: if database.address().is_some() { SERVERS } else { 1 },
         workers: plan.workers,
-        takeover_limit_ms: None,
+        terms: plan.terms,
         mutant: mutant.map(str::to_owned),
         rounds: number("ROUNDS").unwrap_or(1),
     };
-    let mut stage = Stage::open(setting, place, database)?;
+    let mut stage = Stage::open(setting, place, database, clock)?;
     let played = (plan.run)(&mut stage);
     // With a planted bug the plan may not come to its end; what it did so far is judged.
     if mutant.is_none() {

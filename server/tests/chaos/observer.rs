@@ -23,6 +23,8 @@ struct Seen {
     open: BTreeMap<(String, u64, u64), ()>,
     starts: usize,
     newest_epoch: u64,
+    /// Executions whose outcome was not answered yet, as `open`.
+    unanswered: BTreeMap<(String, u64, u64), ()>,
 }
 
 impl Observer {
@@ -55,6 +57,12 @@ impl Observer {
         self.with(|seen| seen.open.keys().filter(|(_, _, pid)| alive(pid)).count())
     }
 
+    /// Attempts that processes that are alive hold: not ended, or ended and not answered.
+    pub(crate) fn held(&self, alive: &[u32]) -> usize {
+        let alive = |pid: &u64| alive.iter().any(|one| u64::from(*one) == *pid);
+        self.with(|seen| seen.unanswered.keys().filter(|(_, _, pid)| alive(pid)).count())
+    }
+
     /// Handlers entered so far.
     pub(crate) fn starts(&self) -> usize {
         self.with(|seen| seen.starts)
@@ -84,11 +92,13 @@ impl Seen {
         );
         match line["kind"].as_str() {
             Some("start") => {
-                self.open.insert(key, ());
+                self.open.insert(key.clone(), ());
+                self.unanswered.insert(key, ());
                 self.starts += 1;
                 self.newest_epoch = self.newest_epoch.max(line["epoch"].as_u64().unwrap_or(0));
             }
             Some("end") => drop(self.open.remove(&key)),
+            Some("verdict") => drop(self.unanswered.remove(&key)),
             _ => {}
         }
         self.lines.push(line);

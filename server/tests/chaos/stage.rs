@@ -1,7 +1,7 @@
 //! A plan's stage: servers behind proxies, workers, the load, and the history of what is done to them.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -13,23 +13,29 @@ use tokio::runtime::Runtime;
 use super::checker::{self, Figures, Violation};
 use super::clock::{Chance, now_ms};
 use super::database::{Access, Database};
+use super::faketime::FakeTime;
 use super::harness::fastjob;
 use super::ledger;
 use super::load::Load;
 use super::nodes::{Node, Workers, free_address};
 use super::observer::Observer;
+use super::plans::Terms;
 use super::proxy::{Peers, Proxy};
 use super::record::Record;
+use super::stalls::Stalls;
 
 /// After healing, everything due must have ended within this.
 const HEAL: Duration = Duration::from_secs(60);
 /// Between two looks at what is open.
 const LOOK: Duration = Duration::from_millis(250);
+/// To ask the database what time it is may take so long.
+const CLOCK_MS: i64 = 5_000;
 /// The name of the app under test.
 pub(crate) const APP: &str = "chaos";
 pub(crate) const LEASE_MS: i64 = 4_000;
 pub(crate) const RENEW_MS: i64 = 1_000;
 pub(crate) const LOST_AFTER_MS: i64 = 5_000;
+/// A worker leaves a stream that is silent for so long, and for three quarters of a lease.
 const SILENCE_MS: i64 = 3_000;
 /// Handlers that must have been entered before the first fault.
 const WARM: usize = 20;
@@ -41,7 +47,7 @@ pub(crate) struct Setting {
     pub(crate) seed: u64,
     pub(crate) servers: usize,
     pub(crate) workers: usize,
-    pub(crate) takeover_limit_ms: Option<i64>,
+    pub(crate) terms: Terms,
     /// A planted bug, in builds that have them.
     pub(crate) mutant: Option<String>,
     /// Whether each round is done once, or as often as the full test asks.
@@ -55,17 +61,19 @@ pub(crate) struct Harm {
     pub(crate) outage: bool,
     /// A shard's owner is killed.
     pub(crate) takeover: bool,
-    /// The database's clock is moved by so much.
-    pub(crate) offset_ms: i64,
+    /// A shard's owner stands still or is cut off, and comes back.
+    pub(crate) away: bool,
 }
 
 impl Harm {
     /// Nobody but workers and callers feels it.
-    pub(crate) const NONE: Self = Self { outage: false, takeover: false, offset_ms: 0 };
+    pub(crate) const NONE: Self = Self { outage: false, takeover: false, away: false };
     /// Ticks may go unwatched.
-    pub(crate) const OUTAGE: Self = Self { outage: true, takeover: false, offset_ms: 0 };
+    pub(crate) const OUTAGE: Self = Self { outage: true, ..Self::NONE };
     /// The owner is killed.
-    pub(crate) const TAKEOVER: Self = Self { outage: true, takeover: true, offset_ms: 0 };
+    pub(crate) const TAKEOVER: Self = Self { takeover: true, ..Self::OUTAGE };
+    /// The owner stands still or is cut off.
+    pub(crate) const AWAY: Self = Self { away: true, ..Self::OUTAGE };
 }
 
 /// What the checker says of a plan.
@@ -81,18 +89,28 @@ pub(crate) struct Stage {
     pub(crate) workers: Workers,
     pub(crate) observer: Observer,
     pub(crate) database: Database,
+    clock: Option<FakeTime>,
+    /// By how much the database's clock is ahead now.
+    offset_ms: i64,
     load: Option<Load>,
     client: Client,
     record: Record,
     runtime: Runtime,
-    /// Failpoints that were hit while attempts were in flight.
-    pub(crate) hits: Vec<&'static str>,
+    place: PathBuf,
     revived: usize,
+    _stalls: Stalls,
+    /// Failpoints that must have been hit, and how often.
+    points: (&'static [&'static str], u64),
 }
 
 impl Stage {
     /// Everything started and at work.
-    pub(crate) fn open(setting: Setting, place: &Path, database: Database) -> Result<Self, String> {
+    pub(crate) fn open(
+        setting: Setting,
+        place: &Path,
+        database: Database,
+        clock: Option<FakeTime>,
+    ) -> Result<Self, String> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -102,7 +120,7 @@ impl Stage {
         let observer = Observer::listen()?;
         let mut nodes = Vec::new();
         for which in 0..setting.servers {
-            nodes.push(node(&runtime, &setting, &database, place, which, &peers)?);
+            nodes.push(node(&runtime, &setting, (&database, clock.as_ref()), place, which, &peers)?);
         }
         for node in &mut nodes {
             node.start()?;
@@ -121,6 +139,7 @@ impl Stage {
         workers.start_all()?;
         peers.add(std::process::id(), "client");
         let record = Record::default();
+        let stalls = Stalls::watch(place, record.clone())?;
         let inserts = database.inserts(APP);
         let (client, load) = runtime.block_on(async {
             let mut options = Options::new(addresses, APP, token);
@@ -137,12 +156,16 @@ impl Stage {
             workers,
             observer,
             database,
+            clock,
+            offset_ms: 0,
             load: Some(load),
             client,
             record,
             runtime,
-            hits: Vec::new(),
+            place: place.to_owned(),
             revived: 0,
+            _stalls: stalls,
+            points: (&[], 0),
         };
         stage.wait_until("handlers are entered", |stage| stage.observer.starts() >= WARM)?;
         Ok(stage)
@@ -160,9 +183,40 @@ impl Stage {
         let done = act(self).map_err(|why| format!("{name}: {why}"))?;
         self.record.add(json!({
             "kind": "fault", "name": name, "begin_ms": begin_ms, "end_ms": now_ms(), "in_flight": in_flight,
-            "outage": harm.outage, "takeover": harm.takeover, "offset_ms": harm.offset_ms,
+            "outage": harm.outage, "takeover": harm.takeover, "away": harm.away,
         }));
         Ok(done)
+    }
+
+    /// Sets the database's clock against that of everybody else, and makes sure that it moved.
+    pub(crate) fn set_clock(&mut self, offset_ms: i64) -> Result<(), String> {
+        let Some(clock) = &self.clock else { return Err("the database of this plan has no clock".into()) };
+        let begin_ms = now_ms();
+        clock.set(offset_ms)?;
+        self.offset_ms = offset_ms;
+        let shown = self.database.now_ms()?;
+        if let Some(ahead) =
+            shown.map(|shown| shown - now_ms()).filter(|ahead| (ahead - offset_ms).abs() > CLOCK_MS)
+        {
+            return Err(format!("the database's clock is {ahead} ms ahead, and not {offset_ms}"));
+        }
+        self.record.add(json!({"kind": "clock", "at_ms": begin_ms, "offset_ms": offset_ms}));
+        Ok(())
+    }
+
+    /// SIGKILL to a server, at a moment that was drawn.
+    pub(crate) fn kill(&mut self, which: usize) -> Result<(), String> {
+        self.nodes[which].kill()?;
+        self.killed(None);
+        Ok(())
+    }
+
+    /// Notes that a server was killed just now, at a failpoint or at a moment that was drawn; answers whether workers that
+    /// live hold attempts.
+    pub(crate) fn killed(&mut self, point: Option<&str>) -> bool {
+        let pids = self.workers.pids();
+        self.record.add(json!({"kind": "kill", "point": point, "at_ms": now_ms(), "pids": pids}));
+        self.observer.held(&pids) > 0
     }
 
     /// Lets everything work for a time, drawn from up to `most_ms`, in which no server may end by itself.
@@ -190,6 +244,11 @@ impl Stage {
         Ok(())
     }
 
+    /// The history is void unless each of these failpoints was hit so often with attempts in flight.
+    pub(crate) fn must_hit(&mut self, points: &'static [&'static str], times: u64) {
+        self.points = (points, times);
+    }
+
     /// Waits until attempts are in their handlers.
     pub(crate) fn wait_for_work(&mut self) -> Result<(), String> {
         self.wait_until("attempts are in flight", |stage| stage.observer.in_flight(&stage.workers.pids()) > 0)
@@ -213,6 +272,24 @@ impl Stage {
         let located = self.runtime.block_on(self.client.locate()).ok()?;
         let shard = located.shards.first()?;
         self.nodes.iter().position(|node| node.front.address.to_string() == shard.address)
+    }
+
+    /// Asks the others to hand the app to this server. Nobody may own it now: then it is to be asked again.
+    pub(crate) fn move_app(&self, to: usize) -> Result<Child, String> {
+        let others = self.nodes.iter().enumerate().filter(|(which, _)| *which != to);
+        let others: Vec<String> = others.map(|(_, node)| node.front.address.to_string()).collect();
+        let to = self.nodes[to].front.address.to_string();
+        let mut command = self.database.as_admin(&self.place, &others.join(","));
+        command.args(["app", "move", APP, "--to", &to]).stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().map_err(|error| format!("failed to run fastjob: {error}"))
+    }
+
+    /// So many more callers, of this job.
+    pub(crate) fn call_more(&mut self, job: &'static str, callers: usize) -> Result<(), String> {
+        let load = self.load.as_mut().ok_or("the load has ended")?;
+        let _runtime = self.runtime.enter();
+        load.call(job, callers);
+        Ok(())
     }
 
     /// The newest epoch that a handler was told.
@@ -314,11 +391,13 @@ impl Stage {
     }
 
     fn config(&self, quiet_ms: i64) -> Value {
+        let terms = self.setting.terms;
+        let silence_ms = SILENCE_MS.min(terms.lease_ms / 4 * 3);
         json!({
             "kind": "config", "plan": self.setting.plan, "seed": self.setting.seed, "database": self.database.name(),
-            "servers": self.nodes.len(), "workers": self.workers.count(), "lease_ms": LEASE_MS, "renew_ms": RENEW_MS,
-            "lost_after_ms": LOST_AFTER_MS, "silence_ms": SILENCE_MS, "quiet_ms": quiet_ms,
-            "takeover_limit_ms": self.setting.takeover_limit_ms,
+            "servers": self.nodes.len(), "workers": self.workers.count(), "lease_ms": terms.lease_ms,
+            "renew_ms": terms.renew_ms, "lost_after_ms": LOST_AFTER_MS, "silence_ms": silence_ms, "quiet_ms": quiet_ms,
+            "takeover_limit_ms": (self.nodes.len() > 1).then_some(terms.takeover_limit_ms), "points": self.points.0, "least_hits": self.points.1,
         })
     }
 }
@@ -326,7 +405,7 @@ impl Stage {
 fn node(
     runtime: &Runtime,
     setting: &Setting,
-    database: &Database,
+    (database, clock): (&Database, Option<&FakeTime>),
     place: &Path,
     which: usize,
     peers: &Peers,
@@ -346,9 +425,14 @@ fn node(
     let mut server = database.server(place, &home, APP)?;
     let mut set = |key: &'static str, value: String| server.settings.push((key, value.leak()));
     set("FASTJOB_RPC__ADVERTISE", front.address.to_string());
-    set("FASTJOB_CLUSTER__LEASE_MS", LEASE_MS.to_string());
-    set("FASTJOB_CLUSTER__RENEW_MS", RENEW_MS.to_string());
+    set("FASTJOB_CLUSTER__LEASE_MS", setting.terms.lease_ms.to_string());
+    set("FASTJOB_CLUSTER__RENEW_MS", setting.terms.renew_ms.to_string());
     set("FASTJOB_DEFAULTS__WORKER_LOST_AFTER_MS", LOST_AFTER_MS.to_string());
+    if database.address().is_none() {
+        for (key, value) in clock.map(FakeTime::environment).unwrap_or_default() {
+            set(key, value.to_string_lossy().into_owned());
+        }
+    }
     if let Some(link) = &link {
         set("FASTJOB_DATABASE__URL", database.url_through(link.address));
     }

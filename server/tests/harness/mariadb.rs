@@ -34,6 +34,11 @@ pub(crate) struct MariaDb {
 impl MariaDb {
     /// Makes one and waits until it answers. Errors: what is missing, or what its log says.
     pub(crate) fn start() -> Result<Self, String> {
+        Self::start_with(&[])
+    }
+
+    /// As [`MariaDb::start`], with these variables besides.
+    pub(crate) fn start_with(environment: &[(&'static str, OsString)]) -> Result<Self, String> {
         retried(|| {
             let place = place()?;
             let made = run(Command::new("mariadb-install-db")
@@ -41,7 +46,8 @@ impl MariaDb {
                 .arg(datadir(place.path()))
                 .args(user()));
             made.map_err(|error| format!("{error} (Debian package mariadb-server)"))?;
-            Self::start_in(place, Path::new("mariadbd"), &["--performance-schema=OFF"], "")
+            let program = Path::new("mariadbd");
+            Self::start_in(place, environment, program, &["--performance-schema=OFF"], "")
         })
     }
 
@@ -55,7 +61,7 @@ impl MariaDb {
                 .arg(datadir(place.path()))
                 .args(user()))?;
             let arguments = ["--mysqlx=OFF", "--default-authentication-plugin=mysql_native_password"];
-            let server = Self::start_in(place, &program, &arguments, "?ssl-mode=disabled")?;
+            let server = Self::start_in(place, &[], &program, &arguments, "?ssl-mode=disabled")?;
             server.execute(
                 "CREATE USER 'root'@'127.0.0.1'; GRANT ALL ON *.* TO 'root'@'127.0.0.1' WITH GRANT OPTION",
             )?;
@@ -65,6 +71,7 @@ impl MariaDb {
 
     fn start_in(
         place: TempDir,
+        environment: &[(&'static str, OsString)],
         program: &Path,
         arguments: &[&str],
         parameters: &'static str,
@@ -72,7 +79,13 @@ impl MariaDb {
         let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let port = port.map_err(|error| format!("failed to find a port: {error}"))?.port();
         let at = place.path();
-        let mut command: Vec<OsString> = vec![program.into(), "--no-defaults".into(), datadir(at)];
+        let mut command: Vec<OsString> = vec!["env".into()];
+        command.extend(environment.iter().map(|(name, value)| {
+            let mut set = OsString::from(format!("{name}="));
+            set.push(value);
+            set
+        }));
+        command.extend([program.into(), "--no-defaults".into(), datadir(at)]);
         command.extend(user());
         command.extend(arguments.iter().map(OsString::from));
         command.extend(

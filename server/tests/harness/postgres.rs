@@ -1,6 +1,7 @@
 //! A PostgreSQL server of a test's own, in a throw-away directory on a random loopback port. A small shell beside it ends
 //! it and removes the directory as soon as the test's process is gone, whatever ended that. It knows nothing of FastJob.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::Read as _;
 use std::net::TcpListener;
@@ -16,6 +17,8 @@ pub(crate) struct Postgres {
     place: PathBuf,
     port: u16,
     durability: Durability,
+    /// Of the server's processes, at each start.
+    environment: Vec<(&'static str, OsString)>,
     databases: AtomicU32,
     /// Ends the server when its stdin closes.
     supervisor: Child,
@@ -65,6 +68,14 @@ impl Postgres {
 
     /// A new server.
     pub(crate) fn start_with(durability: Durability) -> Result<Self, String> {
+        Self::start_in(durability, Vec::new())
+    }
+
+    /// A new server, whose processes have these variables besides.
+    pub(crate) fn start_in(
+        durability: Durability,
+        environment: Vec<(&'static str, OsString)>,
+    ) -> Result<Self, String> {
         let place = make_place()?;
         let supervisor = Command::new("sh")
             .args(["-c", SUPERVISOR, "supervisor"])
@@ -74,7 +85,7 @@ impl Postgres {
             .spawn()
             .map_err(|error| format!("failed to start a shell: {error}"))?;
         let databases = AtomicU32::new(0);
-        let mut server = Self { place, port: 0, durability, databases, supervisor };
+        let mut server = Self { place, port: 0, durability, environment, databases, supervisor };
         // A collation unlike the order of bytes, as most databases in service have it.
         let made = server
             .command("initdb")
@@ -175,6 +186,7 @@ impl Postgres {
         let log = self.place.join("log");
         let output = self
             .control()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .args(["-w", "-t", "60", "-o", &settings, "-l"])
             .arg(&log)
             .arg("start")

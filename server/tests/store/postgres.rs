@@ -46,7 +46,7 @@ async fn servers_that_open_an_empty_database_at_once_migrate_it_once() {
     }
     assert_eq!(
         sql(&url, "SELECT string_agg(version || name, ' ' ORDER BY version) FROM fastjob_schema"),
-        "1init 2policies\n"
+        "1init 2cluster_key 3policies\n"
     );
 }
 

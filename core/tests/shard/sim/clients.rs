@@ -232,11 +232,11 @@ impl Sim {
             }
             // To compile an expression takes long without optimization, as the owner does at each load.
             "cron" if !self.crons => Trigger::FixedRate { period_ms: 4_000, phase: Some(millis(0)) },
-            "cron" => Trigger::Cron(Cron {
-                expression: format!("*/{} * * * * ?", self.pick(&[2, 4, 5])),
-                dialect: Dialect::Quartz,
-                zone: "UTC".into(),
-            }),
+            "cron" => Trigger::Cron(Cron::new(
+                format!("*/{} * * * * ?", self.pick(&[2, 4, 5])),
+                Dialect::Quartz,
+                "UTC",
+            )),
             "at" => {
                 let from = millis(self.now);
                 Trigger::At((1..6).map(|n| from.plus(n * n * 777)).collect())

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::history::History;
-use super::owners::next_start;
+use super::kills::Kills;
+use super::owners::takeover;
 
 /// Counts of one plan's history.
 #[derive(Clone, Default, Debug)]
@@ -16,10 +17,12 @@ pub(crate) struct Figures {
     pub(crate) executions: usize,
     /// Superseded attempts by their cause.
     pub(crate) again: BTreeMap<String, usize>,
-    /// From the kill of an owner to the next dispatch, in milliseconds.
+    /// From the kill of an owner, or its absence, to the next dispatch by another, in milliseconds.
     pub(crate) takeovers: Vec<i64>,
     /// The longest time between two starts.
     pub(crate) longest_gap_ms: i64,
+    /// What was under way when servers were killed.
+    pub(crate) kills: Kills,
 }
 
 impl Figures {
@@ -32,24 +35,22 @@ impl Figures {
         }
         let mut starts: Vec<i64> = history.executions.iter().map(|execution| execution.start_ms).collect();
         starts.sort_unstable();
-        let takeovers = history.faults.iter().filter(|fault| fault.takeover);
         Self {
             faults: history.faults.len(),
             in_flight: history.faults.iter().map(|fault| fault.in_flight).sum(),
             runs: history.runs.len(),
             executions: history.executions.len(),
             again,
-            takeovers: takeovers
-                .filter_map(|fault| Some(next_start(history, fault.begin_ms)? - fault.begin_ms))
-                .collect(),
+            takeovers: history.faults.iter().filter_map(|fault| takeover(history, fault)?.took_ms).collect(),
             longest_gap_ms: starts.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0),
+            kills: Kills::of(history),
         }
     }
 }
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { faults, in_flight, runs, executions, again, takeovers, longest_gap_ms } = self;
+        let Self { faults, in_flight, runs, executions, again, takeovers, longest_gap_ms, kills } = self;
         write!(f, "{faults} faults, {in_flight} in flight, {runs} runs, {executions} executions")?;
         for (cause, times) in again {
             write!(f, ", {times} again after {cause}")?;
@@ -57,6 +58,10 @@ impl fmt::Display for Figures {
         if let (Some(most), count) = (takeovers.iter().max(), takeovers.len()) {
             write!(f, ", {count} takeovers in at most {most} ms")?;
         }
-        write!(f, ", longest pause {longest_gap_ms} ms")
+        write!(f, ", longest pause {longest_gap_ms} ms")?;
+        if !kills.is_empty() {
+            write!(f, "\n{kills}")?;
+        }
+        Ok(())
     }
 }

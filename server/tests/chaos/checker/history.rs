@@ -15,6 +15,10 @@ pub(crate) struct History {
     pub(crate) executions: Vec<Execution>,
     pub(crate) verdicts: Vec<At<Verdict>>,
     pub(crate) faults: Vec<At<Fault>>,
+    pub(crate) kills: Vec<Kill>,
+    pub(crate) stalls: Vec<Stall>,
+    /// In their order.
+    pub(crate) clocks: Vec<ClockSet>,
     /// By run id.
     pub(crate) runs: HashMap<String, At<Run>>,
     pub(crate) gaps: Vec<At<Gap>>,
@@ -47,6 +51,11 @@ pub(crate) struct Config {
     pub(crate) quiet_ms: i64,
     /// The longest allowed time without a dispatch after the kill of an owner; absent: not judged.
     pub(crate) takeover_limit_ms: Option<i64>,
+    /// Failpoints, each of which must have been hit `least_hits` times with attempts in flight.
+    #[serde(default)]
+    pub(crate) points: Vec<String>,
+    #[serde(default)]
+    pub(crate) least_hits: u64,
 }
 
 #[derive(Clone, Deserialize, Debug)]
@@ -125,6 +134,7 @@ pub(crate) struct Execution {
     pub(crate) run: String,
     pub(crate) attempt: u64,
     pub(crate) epoch: u64,
+    pub(crate) pid: u64,
     pub(crate) job: String,
     pub(crate) tick_ms: Option<i64>,
     pub(crate) due_ms: i64,
@@ -144,7 +154,9 @@ pub(crate) struct Ended {
 pub(crate) struct Verdict {
     pub(crate) run: String,
     pub(crate) attempt: u64,
+    pub(crate) pid: u64,
     pub(crate) verdict: String,
+    pub(crate) at_ms: i64,
 }
 
 #[derive(Clone, Deserialize, Debug)]
@@ -158,11 +170,37 @@ pub(crate) struct Fault {
     /// A kill of a shard's owner: the time to the next dispatch is a takeover.
     #[serde(default)]
     pub(crate) takeover: bool,
-    /// The database's clock went by so much against everybody else's, from `begin_ms` on.
+    /// The owner stood still or was cut off, and came back at the end: another may have taken over.
     #[serde(default)]
-    pub(crate) offset_ms: i64,
+    pub(crate) away: bool,
     #[serde(default)]
     pub(crate) in_flight: u64,
+}
+
+/// A server was killed.
+#[derive(Clone, Deserialize, Debug)]
+pub(crate) struct Kill {
+    /// Where; `None`: at a random moment.
+    pub(crate) point: Option<String>,
+    pub(crate) at_ms: i64,
+    /// The workers that lived then.
+    pub(crate) pids: Vec<u64>,
+}
+
+/// From here on the database's clock was ahead of everybody else's by so much.
+#[derive(Clone, Copy, Deserialize, Debug)]
+pub(crate) struct ClockSet {
+    pub(crate) at_ms: i64,
+    pub(crate) offset_ms: i64,
+}
+
+/// The machine itself fell behind.
+#[derive(Clone, Copy, Deserialize, Debug)]
+pub(crate) struct Stall {
+    pub(crate) begin_ms: i64,
+    pub(crate) end_ms: i64,
+    /// For how much of that time.
+    pub(crate) late_ms: i64,
 }
 
 #[derive(Clone, Deserialize, Debug)]
@@ -228,6 +266,9 @@ enum Line {
     End(End),
     Verdict(Verdict),
     Fault(Fault),
+    Kill(Kill),
+    Stall(Stall),
+    Clock(ClockSet),
     Run(Run),
     Gap(Gap),
     Owner(Owner),
@@ -247,6 +288,7 @@ impl History {
             revisions.sort_by_key(|revision| revision.revision);
         }
         history.faults.sort_by_key(|fault| fault.begin_ms);
+        history.clocks.sort_by_key(|set| set.at_ms);
         Ok(history)
     }
 
@@ -274,6 +316,9 @@ impl History {
             }
             Line::Verdict(of) => self.verdicts.push(At { line, of }),
             Line::Fault(of) => self.faults.push(At { line, of }),
+            Line::Kill(kill) => self.kills.push(kill),
+            Line::Clock(set) => self.clocks.push(set),
+            Line::Stall(stall) => self.stalls.push(stall),
             Line::Run(of) => {
                 if let Some(other) = self.runs.insert(of.id.clone(), At { line, of }) {
                     return Err(format!(
@@ -288,20 +333,44 @@ impl History {
         Ok(())
     }
 
-    /// The most that the database's clock was ahead of the others' at any instant up to `at_ms`: what a start may be
-    /// early by against the observer's clock.
-    pub(crate) fn ahead_ms(&self, at_ms: i64) -> i64 {
-        let begun = self.faults.iter().filter(|fault| fault.begin_ms <= at_ms);
-        begun.map(|fault| fault.offset_ms).max().unwrap_or(0).max(0)
+    /// When the run's handler was first entered.
+    pub(crate) fn first_start(&self, run: &str) -> Option<i64> {
+        self.executions.iter().filter(|one| one.run == run).map(|one| one.start_ms).min()
+    }
+
+    /// By how much the database's clock was ahead of the others' at this instant.
+    pub(crate) fn offset_ms(&self, at_ms: i64) -> i64 {
+        self.clocks.iter().rfind(|set| set.at_ms <= at_ms).map_or(0, |set| set.offset_ms)
+    }
+
+    /// The most that anybody may have taken it to be ahead by: a server measures it when it renews its lease.
+    pub(crate) fn believed_offset_ms(&self, at_ms: i64) -> i64 {
+        let since = at_ms - self.config.lease_ms;
+        let set = self.clocks.iter().filter(|set| since < set.at_ms && set.at_ms <= at_ms);
+        set.map(|set| set.offset_ms).fold(self.offset_ms(since), i64::max)
+    }
+
+    /// From here on nothing new was asked for, by the database's clock.
+    pub(crate) fn quiet_ms(&self) -> i64 {
+        self.config.quiet_ms + self.offset_ms(self.config.quiet_ms)
+    }
+
+    /// For how long the machine was behind between these instants.
+    pub(crate) fn stalled_ms(&self, from_ms: i64, to_ms: i64) -> i64 {
+        let part = |stall: &Stall| {
+            let within = stall.end_ms.min(to_ms) - stall.begin_ms.max(from_ms);
+            stall.late_ms.min(within.max(0))
+        };
+        self.stalls.iter().map(part).sum()
     }
 
     /// Whether the database's clock was moved at all: then its instants do not compare with the observer's.
     pub(crate) fn clock_moved(&self) -> bool {
-        self.faults.iter().any(|fault| fault.offset_ms != 0)
+        self.clocks.iter().any(|set| set.offset_ms != 0)
     }
 }
 
 fn execution(line: usize, start: Start) -> Execution {
-    let Start { run, attempt, epoch, job, pid: _, tick_ms, due_ms, at_ms } = start;
-    Execution { line, run, attempt, epoch, job, tick_ms, due_ms, start_ms: at_ms, end: None }
+    let Start { run, attempt, epoch, job, pid, tick_ms, due_ms, at_ms } = start;
+    Execution { line, run, attempt, epoch, pid, job, tick_ms, due_ms, start_ms: at_ms, end: None }
 }

@@ -5,6 +5,7 @@ mod blind;
 mod calls;
 mod figures;
 pub(crate) mod history;
+mod kills;
 mod oracle;
 mod owners;
 mod runs;
@@ -48,7 +49,8 @@ impl Found {
     }
 }
 
-/// Every check over a history. Errors: it cannot be read, so it proves nothing.
+/// Every check over a history. Errors: it proves nothing, for it cannot be read, or what was
+/// to happen did not.
 pub(crate) fn check(text: &str) -> Result<(Vec<Violation>, Figures), String> {
     let history = History::read(text)?;
     if history.runs.is_empty() || history.executions.is_empty() {
@@ -70,7 +72,11 @@ pub(crate) fn check(text: &str) -> Result<(Vec<Violation>, Figures), String> {
     calls::skipping_runs_do_not_overlap(&history, &mut found);
     calls::acknowledged_calls_survive(&history, &mut found);
     blind::every_tick_is_executed(&history, &accounts, &mut found);
-    Ok((found.0, Figures::of(&history)))
+    let figures = Figures::of(&history);
+    match figures.kills.void(&history) {
+        Some(why) if found.0.is_empty() => Err(why),
+        _ => Ok((found.0, figures)),
+    }
 }
 
 /// The checker as a program: 0 for a history that holds, 1 for one that does not, 2 for one that cannot be judged.

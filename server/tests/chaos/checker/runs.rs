@@ -32,7 +32,7 @@ pub(crate) fn every_execution_has_its_attempt(history: &History, found: &mut Fou
 pub(crate) fn every_due_run_has_ended(history: &History, found: &mut Found) {
     for run in history.runs.values() {
         let ended = ["succeeded", "failed", "cancelled", "skipped"].contains(&run.state.as_str());
-        if !ended && run.due_ms <= history.config.quiet_ms {
+        if !ended && run.due_ms <= history.quiet_ms() {
             found.add("G3", [run.line], format!("run {} of {} is still {}", run.id, run.job, run.state));
         }
     }
@@ -157,7 +157,11 @@ fn cause_is_true(
         Some(start) => lost - start < least,
         None => !history.faults.iter().any(away_before),
     };
-    if too_soon && !history.clock_moved() {
+    if history.clock_moved() {
+        sent_again_too_soon(history, (run, &name), executed, least, found);
+        return;
+    }
+    if too_soon {
         let lasted = lost - attempt.dispatched_ms;
         let text = format!("{name} was lost {lasted} ms after its dispatch, not {lost_after}");
         found.add("G5", executed.map(|one| one.line).into_iter().chain([line]), text);
@@ -172,6 +176,27 @@ fn cause_is_true(
             "G5",
             lines(executed),
             format!("{name} had ended in time and was lost, though nothing failed"),
+        );
+    }
+}
+
+/// By the observer alone, where the database's clock was set: the next attempt was entered before this one could be lost.
+fn sent_again_too_soon(
+    history: &History,
+    (run, name): (&Run, &str),
+    executed: Option<&Execution>,
+    least: i64,
+    found: &mut Found,
+) {
+    let Some(first) = executed else { return };
+    let later = |one: &&Execution| one.run == run.id && one.attempt > first.attempt;
+    let Some(next) = history.executions.iter().filter(later).min_by_key(|one| one.start_ms) else { return };
+    if next.start_ms - first.start_ms < least {
+        let after = next.start_ms - first.start_ms;
+        found.add(
+            "G5",
+            [first.line, next.line],
+            format!("{name} counts as lost, and the next was entered {after} ms after it"),
         );
     }
 }

@@ -12,8 +12,10 @@ pub(crate) type Accounts = BTreeMap<(String, i64), Vec<Account>>;
 #[derive(Clone, Debug)]
 pub(crate) struct Account {
     pub(crate) line: usize,
-    /// The run's failures and losses; `None`: no execution was due, for it is in a gap, or skipped.
-    pub(crate) executed: Option<u64>,
+    /// Executions that there must be: none for a gap, and for a run that was skipped, be it after attempts that were lost.
+    pub(crate) least: u64,
+    /// Executions that its failures and losses explain.
+    pub(crate) most: u64,
     disabled: bool,
 }
 
@@ -22,8 +24,7 @@ pub(crate) fn accounted_for_once(history: &History, found: &mut Found) -> Result
     let mut accounts = accounts(history, found)?;
     let all = accounts.clone();
     for (job, revisions) in &history.revisions {
-        for Stretch { revision, after_ms, until_ms } in oracle::stretches(revisions, history.config.quiet_ms)
-        {
+        for Stretch { revision, after_ms, until_ms } in oracle::stretches(revisions, history.quiet_ms()) {
             for tick in oracle::ticks(revision, after_ms, until_ms)? {
                 let told = accounts.remove(&(job.clone(), tick)).unwrap_or_default();
                 let lines = told.iter().map(|account| account.line).chain([revision.line]);
@@ -54,10 +55,11 @@ fn accounts(history: &History, found: &mut Found) -> Result<Accounts, String> {
     let mut accounts = Accounts::new();
     for run in history.runs.values() {
         let Some(tick) = run.tick_ms else { continue };
-        let skipped = run.state == "skipped" && run.fail_count + run.lost_count == 0;
+        let least = u64::from(run.state != "skipped");
         let account = Account {
             line: run.line,
-            executed: (!skipped).then_some(run.fail_count + run.lost_count),
+            least,
+            most: least + run.fail_count + run.lost_count,
             disabled: run.reason.as_deref() == Some("disabled"),
         };
         accounts.entry((run.job.clone(), tick)).or_default().push(account);
@@ -76,7 +78,7 @@ fn accounts(history: &History, found: &mut Found) -> Result<Accounts, String> {
             let text = format!("{}: a gap says {:?} ticks and spans {}", gap.job, gap.count, ticks.len());
             found.add("G1", [gap.line, revision.line], text);
         }
-        let account = Account { line: gap.line, executed: None, disabled: gap.reason == "disabled" };
+        let account = Account { line: gap.line, least: 0, most: 0, disabled: gap.reason == "disabled" };
         for tick in ticks {
             accounts.entry((gap.job.clone(), tick)).or_default().push(account.clone());
         }
@@ -93,7 +95,12 @@ pub(crate) fn chains_go_on_once(history: &History, found: &mut Found) {
     for (job, revisions) in &history.revisions {
         let mut chain: Vec<&At<Run>> =
             history.runs.values().filter(|run| run.job == *job && run.source == "fixed_delay").collect();
-        chain.sort_by_key(|run| (run.created_ms, run.due_ms, run.id.clone()));
+        // If the clock that they were made by was set meanwhile, the observer's tells the order.
+        let started = |run: &At<Run>| match history.clock_moved() {
+            true => history.first_start(&run.id).unwrap_or(i64::MAX),
+            false => 0,
+        };
+        chain.sort_by_cached_key(|run| (started(run), run.created_ms, run.due_ms, run.id.clone()));
         for pair in chain.windows(2) {
             let (first, second) = (pair[0], pair[1]);
             let lines = [first.line, second.line];
@@ -194,9 +201,9 @@ fn newest_fires(history: &History, gap: &At<Gap>, found: &mut Found) {
 pub(crate) fn never_early(history: &History, found: &mut Found) {
     for execution in &history.executions {
         let due = execution.tick_ms.unwrap_or(execution.due_ms);
-        let ahead = history.ahead_ms(execution.start_ms);
+        let ahead = history.believed_offset_ms(execution.start_ms);
         if execution.start_ms + ahead < due - EARLY_MS {
-            let by = due - execution.start_ms;
+            let by = due - execution.start_ms - ahead;
             found.add("G9", [execution.line], format!("run {} was entered {by} ms early", execution.run));
         }
     }

@@ -15,7 +15,7 @@ pub(super) fn kill_owners(stage: &mut Stage) -> Result<(), String> {
         let which = victim(stage);
         let epoch = stage.newest_epoch();
         stage.fault("kill of the owner", Harm::TAKEOVER, |stage| {
-            stage.nodes[which].kill()?;
+            stage.kill(which)?;
             stage.wait_until("another owner dispatches", |stage| stage.newest_epoch() > epoch)
         })?;
         stage.work_for(500, 1_500)?;
@@ -60,7 +60,7 @@ pub(super) fn part_owner_and_database(stage: &mut Stage) -> Result<(), String> {
         stage.work_for(1_500, 3_000)?;
         let which = victim(stage);
         let time = Duration::from_millis(LEASE_MS.unsigned_abs() + 3_000 + stage.chance.below(4_000));
-        stage.fault("owner and database parted", Harm::TAKEOVER, |stage| {
+        stage.fault("owner and database parted", Harm::AWAY, |stage| {
             part(stage, which, up, down);
             thread::sleep(time);
             heal(stage, which);

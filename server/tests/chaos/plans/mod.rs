@@ -1,11 +1,12 @@
 //! The plans: which faults there are, in which order. Everything else is drawn from the seed.
 
+mod clocks;
 mod cluster;
 mod links;
 mod servers;
 mod workers;
 
-use super::stage::Stage;
+use super::stage::{LEASE_MS, RENEW_MS, Stage};
 
 /// A plan by name.
 pub(crate) struct Plan {
@@ -18,11 +19,36 @@ pub(crate) struct Plan {
     /// One server shows all that it is for.
     pub(crate) alone: bool,
     pub(crate) workers: usize,
+    pub(crate) terms: Terms,
+    /// The database has a clock that can be moved.
+    pub(crate) clock: bool,
     pub(crate) run: fn(&mut Stage) -> Result<(), String>,
 }
 
+/// How servers hold their leases.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    pub(crate) lease_ms: i64,
+    pub(crate) renew_ms: i64,
+    /// From the kill of an owner to the next dispatch, at most: what is promised (guarantees, G7).
+    pub(crate) takeover_limit_ms: i64,
+}
+
+const DEFAULT: Terms = Terms { lease_ms: LEASE_MS, renew_ms: RENEW_MS, takeover_limit_ms: 2 * LEASE_MS };
+const SHORT: Terms = Terms { lease_ms: 1_500, renew_ms: 400, takeover_limit_ms: 3_000 };
+
 const fn plan(name: &'static str, about: &'static str, run: fn(&mut Stage) -> Result<(), String>) -> Plan {
-    Plan { name, about, cluster: false, quick: false, alone: false, workers: 2, run }
+    Plan {
+        name,
+        about,
+        cluster: false,
+        quick: false,
+        alone: false,
+        workers: 2,
+        terms: DEFAULT,
+        clock: false,
+        run,
+    }
 }
 
 const fn of_cluster(
@@ -54,6 +80,10 @@ pub(crate) const PLANS: &[Plan] = &[
     plan("workers", "all workers are killed, paused, absent", workers::fail),
     plan("quarantine", "a run kills each worker that takes it", workers::quarantine),
     Plan { quick: true, ..of_cluster("owners", "owners are killed", cluster::kill_owners) },
+    Plan {
+        terms: SHORT,
+        ..of_cluster("owners_short_lease", "owners with a lease of 1.5 s are killed", cluster::kill_owners)
+    },
     of_cluster("all_servers", "all servers are killed", cluster::kill_all),
     of_cluster("database", "the database stops and crashes", cluster::stop_the_database),
     of_cluster("owner_database", "the owner and its database are parted", cluster::part_owner_and_database),
@@ -64,6 +94,14 @@ pub(crate) const PLANS: &[Plan] = &[
     },
     of_cluster("database_links", "links to the database are reset, slow, cut", cluster::harm_database_links),
     of_cluster("read_only", "the database is read-only for a while", cluster::read_only),
+    Plan {
+        clock: true,
+        ..plan("clock_back", "the database's clock is set back by an hour", clocks::set_back)
+    },
+    Plan {
+        clock: true,
+        ..plan("clock_ahead", "the database's clock is set ahead by ten minutes", clocks::set_ahead)
+    },
     plan("waiting", "runs wait for a worker when the server dies", workers::wait_over_an_outage),
 ];
 

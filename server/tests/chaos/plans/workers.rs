@@ -8,7 +8,7 @@ use rustix::process::Signal;
 
 use super::super::load::{given_up, late};
 use super::super::stage::{Harm, LEASE_MS, Stage};
-use super::servers::{harm, victim};
+use super::servers::victim;
 
 /// All at once: killed, paused for longer than they may be silent, and absent.
 pub(super) fn fail(stage: &mut Stage) -> Result<(), String> {
@@ -67,8 +67,8 @@ pub(super) fn wait_over_an_outage(stage: &mut Stage) -> Result<(), String> {
         Ok(())
     })?;
     let which = victim(stage);
-    stage.fault("kill of a server", harm(stage), |stage| {
-        stage.nodes[which].kill()?;
+    stage.fault("kill of a server", Harm::OUTAGE, |stage| {
+        stage.kill(which)?;
         stage.nodes[which].start()
     })?;
     stage.workers.start_all()?;

@@ -2,6 +2,7 @@ package io.fastjob;
 
 import io.fastjob.internal.ProtoReader;
 import io.fastjob.internal.ProtoWriter;
+import java.time.DayOfWeek;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -147,9 +148,20 @@ final class JobWire {
     private static ProtoWriter trigger(Trigger trigger) {
         ProtoWriter kind = new ProtoWriter();
         switch (trigger.kind()) {
-            case CRON: kind.text(1, trigger.expression()).text(3, trigger.zone()); break;
+            case CRON:
+                kind.text(1, trigger.expression()).text(2, Enums.word(trigger.dialect())).text(3, trigger.zone())
+                    .text(4, Enums.word(trigger.gap())).text(5, Enums.word(trigger.overlap()));
+                break;
             case FIXED_RATE:
+                kind.integer(1, trigger.period().toMillis());
+                optional(kind, 2, trigger.phase() == null ? null : trigger.phase().toEpochMilli());
+                break;
             case FIXED_DELAY: kind.integer(1, trigger.period().toMillis()); break;
+            case DAILY_WINDOW:
+                for (DayOfWeek day : trigger.weekdays()) kind.text(1, word(day));
+                kind.text(2, trigger.from()).text(3, trigger.to()).integer(4, trigger.period().toMillis())
+                    .text(5, trigger.zone());
+                break;
             case AT: kind.packed(1, millis(trigger.instants())); break;
             default: break;
         }
@@ -160,28 +172,86 @@ final class JobWire {
         Trigger trigger = Trigger.api();
         for (int tag = in.next(); tag != 0; tag = in.next()) {
             if (tag > Trigger.Kind.values().length) continue;
-            trigger = trigger(Trigger.Kind.values()[tag - 1], in.message());
+            Trigger.Kind kind = Trigger.Kind.values()[tag - 1];
+            ProtoReader one = in.message();
+            switch (kind) {
+                case CRON: trigger = cron(one); break;
+                case FIXED_RATE: trigger = fixedRate(one); break;
+                case DAILY_WINDOW: trigger = dailyWindow(one); break;
+                default: trigger = trigger(kind, one); break;
+            }
         }
         return trigger;
     }
 
+    private static Trigger cron(ProtoReader in) {
+        Trigger.Fields f = new Trigger.Fields();
+        for (int tag = in.next(); tag != 0; tag = in.next()) {
+            switch (tag) {
+                case 1: f.expression = in.text(); break;
+                case 2: f.dialect = Enums.named(Dialect.values(), in.text()); break;
+                case 3: f.zone = in.text(); break;
+                case 4: f.gap = Enums.named(GapRule.values(), in.text()); break;
+                case 5: f.overlap = Enums.named(OverlapRule.values(), in.text()); break;
+                default: break;
+            }
+        }
+        return Trigger.cron(f.expression, f.zone).with(all -> {
+            all.dialect = f.dialect;
+            all.gap = f.gap;
+            all.overlap = f.overlap;
+        });
+    }
+
+    private static Trigger fixedRate(ProtoReader in) {
+        long period = 0;
+        Long phase = null;
+        for (int tag = in.next(); tag != 0; tag = in.next()) {
+            if (tag == 1) {
+                period = in.integer();
+            } else if (tag == 2) {
+                phase = in.integer();
+            }
+        }
+        Trigger rate = Trigger.every(Duration.ofMillis(period));
+        return phase == null ? rate : rate.phase(Instant.ofEpochMilli(phase));
+    }
+
+    private static Trigger dailyWindow(ProtoReader in) {
+        List<DayOfWeek> days = new ArrayList<>();
+        Trigger.Fields f = new Trigger.Fields();
+        for (int tag = in.next(); tag != 0; tag = in.next()) {
+            switch (tag) {
+                case 1: days(in.text(), days); break;
+                case 2: f.from = in.text(); break;
+                case 3: f.to = in.text(); break;
+                case 4: f.millis = in.integer(); break;
+                case 5: f.zone = in.text(); break;
+                default: break;
+            }
+        }
+        return Trigger.dailyWindow(f.from, f.to, Duration.ofMillis(f.millis)).zone(f.zone)
+            .weekdays(days.toArray(new DayOfWeek[0]));
+    }
+
+    private static void days(String word, List<DayOfWeek> days) {
+        for (DayOfWeek day : DayOfWeek.values()) {
+            if (word(day).equals(word)) days.add(day);
+        }
+    }
+
+    /** Three small letters. */
+    private static String word(DayOfWeek day) {
+        return Enums.word(day).substring(0, 3);
+    }
+
     private static Trigger trigger(Trigger.Kind kind, ProtoReader in) {
-        String expression = "";
-        String zone = "";
         long[] numbers = {};
         for (int tag = in.next(); tag != 0; tag = in.next()) {
-            if (kind == Trigger.Kind.CRON && tag == 1) {
-                expression = in.text();
-            } else if (kind == Trigger.Kind.CRON && tag == 3) {
-                zone = in.text();
-            } else if (kind != Trigger.Kind.CRON && tag == 1) {
-                numbers = in.integers(numbers);
-            }
+            if (tag == 1) numbers = in.integers(numbers);
         }
         Duration first = Duration.ofMillis(numbers.length == 0 ? 0 : numbers[0]);
         switch (kind) {
-            case CRON: return Trigger.cron(expression, zone);
-            case FIXED_RATE: return Trigger.every(first);
             case FIXED_DELAY: return Trigger.delay(first);
             case AT: return Trigger.at(instants(numbers));
             default: return Trigger.api();

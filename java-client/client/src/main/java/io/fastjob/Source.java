@@ -8,6 +8,8 @@ public enum Source {
     FIXED_RATE,
     /** The end of the previous run. */
     FIXED_DELAY,
+    /** A tick of a daily window. */
+    DAILY_WINDOW,
     /** A one-off instant. */
     AT,
     /** A program. */
