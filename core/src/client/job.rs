@@ -188,6 +188,32 @@ impl Job {
         self
     }
 
+    /// Of the missed ticks at most this many fire, the newest, one after the other. 1 to 1,000.
+    pub fn catch_up_all(mut self, max_runs: u32) -> Self {
+        let catch_up = self.spec.catch_up.get_or_insert_default();
+        catch_up.set_policy(CatchUp::All);
+        catch_up.max_runs = Some(max_runs);
+        self
+    }
+
+    /// No tick lies before this instant.
+    pub fn start_at(mut self, at: Millis) -> Self {
+        self.spec.timing.get_or_insert_default().start_at = Some(at.get());
+        self
+    }
+
+    /// No tick lies at this instant or after it.
+    pub fn end_at(mut self, at: Millis) -> Self {
+        self.spec.timing.get_or_insert_default().end_at = Some(at.get());
+        self
+    }
+
+    /// Each tick's run is due up to this much later, but before the next tick. At most 24 h, default 0.
+    pub fn tick_jitter(mut self, most: Duration) -> Self {
+        self.spec.timing.get_or_insert_default().jitter_ms = millis(most);
+        self
+    }
+
     /// Which waiting run goes first: the higher. -100 to 100, default 0.
     pub fn priority(mut self, priority: i32) -> Self {
         self.spec.priority = priority;
@@ -372,6 +398,30 @@ impl Client {
         let reply =
             self.ask(Again::Safe, Way::Owner(None), request, async |mut c, r| c.job_next(r).await).await?;
         Ok(reply.ticks.into_iter().map(Millis::new).collect())
+    }
+
+    /// Runs the ticks in [from, to) again, whatever became of them: at most 10,000, all in the past. `overlap` is between
+    /// these runs and all others of the job; `None`: one after the other.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`]; [`ErrorKind::Conflict`] for a job without ticks.
+    pub async fn job_backfill(
+        &self,
+        name: &str,
+        from: Millis,
+        to: Millis,
+        overlap: Option<Overlap>,
+    ) -> Result<v1::JobBackfillReply, Error> {
+        let request = v1::JobBackfillRequest {
+            app: self.app().to_owned(),
+            name: name.to_owned(),
+            from: from.get(),
+            to: to.get(),
+            overlap: overlap.map(Into::into),
+            request_id: self.request_id(),
+        };
+        let way = Way::Owner(Some(name));
+        self.ask(Again::Safe, way, request, async |mut c, r| c.job_backfill(r).await).await
     }
 
     /// One page of a job's runs and gaps with ticks in [from, to); `page` is the `next` of the one before, or empty.

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::firing::job_not_found;
-use super::memory::{KnownJob, Open};
+use super::memory::{KnownJob, Open, Stage};
 use super::turn::Turn;
 use super::{Change, JobPut, JobPutDone, Shard};
 use crate::clock::Millis;
@@ -135,6 +135,7 @@ impl Shard {
         let at = turn.now.max(self.memory.job(id)?.job.updated_at);
         self.account_until(id, at, turn);
         let old = &self.memory.job(id)?.job;
+        let (overlap, revised) = (old.definition.limits.overlap, revision.definition.limits.overlap);
         turn.changes_job(old);
         let job = Job {
             revision: old.revision + 1,
@@ -147,6 +148,9 @@ impl Shard {
         self.memory.set_job(job);
         for run in self.memory.runs_of(id) {
             self.follow_edit(run, turn);
+        }
+        if overlap != revised {
+            self.judge_buffered_again(id, turn);
         }
         self.restart_ticks(id, turn);
         self.restart_chain(id, turn);
@@ -218,7 +222,9 @@ impl Shard {
     /// Ticks after now that have a run.
     fn ticks_taken(&self, id: JobId, turn: &Turn) -> BTreeSet<Millis> {
         let ended = turn.histories.get(&id).map(|history| history.ticks.clone()).unwrap_or_default();
-        let open = self.memory.runs_of(id).into_iter().filter_map(|run| self.memory.run(run)?.run.tick);
+        let of_tick =
+            |run: RunId| Some(&self.memory.run(run)?.run).filter(|run| run.fire_key.is_tick())?.tick;
+        let open = self.memory.runs_of(id).into_iter().filter_map(of_tick);
         ended.into_iter().chain(open).filter(|tick| *tick > turn.now).collect()
     }
 
@@ -248,11 +254,12 @@ fn fate(open: &Open, job: &Job) -> Fate {
     if run.state != State::Scheduled {
         return Fate::Stays;
     }
-    if matches!(run.source, Source::Api | Source::Manual) {
+    if matches!(run.source, Source::Api | Source::Manual | Source::Backfill) {
         let dropped = job.deleted_at.is_some() && run.attempt == 0;
         return if dropped { Fate::Skipped(SkipReason::Deleted) } else { Fate::Stays };
     }
-    let ahead = run.attempt == 0 && !open.waiting && run.tick.unwrap_or(run.due) > job.updated_at;
+    let ahead =
+        run.attempt == 0 && open.stage == Stage::Coming && run.tick.unwrap_or(run.due) > job.updated_at;
     let of_tick = run.tick.is_some();
     match (job.deleted_at.is_some(), job.enabled) {
         (true, _) | (_, false) if ahead && of_tick => Fate::Removed,

@@ -106,6 +106,8 @@ pub enum Call {
     JobApply(Vec<JobChange>),
     /// Fire jobs: each by itself.
     Trigger(Vec<Fire>),
+    /// Run past ticks.
+    JobBackfill(Backfill),
     /// End a run.
     RunCancel {
         /// Which.
@@ -122,6 +124,8 @@ pub enum Call {
     Inbox(Vec<Command>),
     /// Hear of a worker through another server.
     Report(WorkerReport),
+    /// Which jobs should have started and have not.
+    Overdue,
     /// Who is connected.
     Workers,
     /// How far a running attempt is.
@@ -223,6 +227,30 @@ pub struct Fire {
     pub source: Source,
 }
 
+/// Past ticks of a job to run: one part of a backfill.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Backfill {
+    /// Which job.
+    pub job: Name,
+    /// Names the backfill; the same in all its parts, and in each retry of the call.
+    pub id: RequestId,
+    /// The ordinal of the first of these ticks among all of the backfill, from 0.
+    pub first: u32,
+    /// Ticks of the job that have passed, rising; at most [`Backfill::MAX_PART`].
+    pub ticks: Vec<Millis>,
+    /// `None`: [`Overlap::BufferAll`], without a bound but the backfill's own.
+    pub overlap: Option<Overlap>,
+}
+
+/// What a [`Backfill`] did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Backfilled {
+    /// Ticks that have a new run.
+    pub created: u32,
+    /// Ticks that had one of this backfill.
+    pub existed: u32,
+}
+
 /// When a called run is due.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum When {
@@ -247,12 +275,16 @@ pub enum Reply {
     Applied(Vec<JobApplied>),
     /// To `Trigger`, in its order.
     Triggered(Vec<Result<Triggered, Refusal>>),
+    /// To `JobBackfill`.
+    Backfilled(Backfilled),
     /// To `RunCancel` and `RunRetry`.
     Run(Box<Run>),
     /// To `Inbox`: each was carried out or set aside.
     Taken,
     /// To `Report`: what became of each outcome, in its order.
     Reported(Vec<(AttemptKey, Verdict)>),
+    /// To `Overdue`: the longest first, at most [`Overdue::MAX_JOBS`].
+    Overdue(Vec<Overdue>),
     /// To `Workers`.
     Workers(Vec<WorkerState>),
     /// To `Progress`: percent and note, if the run is running and said so.
@@ -299,6 +331,17 @@ pub struct Triggered {
     pub run: Run,
     /// It was there before, by the same key or request.
     pub existed: bool,
+}
+
+/// A job that should have started by now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Overdue {
+    /// Which.
+    pub job: Name,
+    /// The oldest instant at which it should have.
+    pub since: Millis,
+    /// Its stored trigger does not compile: it makes no ticks at all.
+    pub no_schedule: bool,
 }
 
 /// A worker as its owner sees it.

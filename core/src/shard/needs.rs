@@ -45,6 +45,11 @@ impl Shard {
                 changes.iter().for_each(|change| self.needs_of_edit(change.name(), needs))
             }
             Call::Trigger(fires) => fires.iter().for_each(|fire| self.needs_of_fire(fire, needs)),
+            Call::JobBackfill(part) => {
+                self.needs_job(&part.job, needs);
+                let keys = part.ticks.iter().map(|tick| (part.job.clone(), part.fire_key(*tick)));
+                needs.fired.extend(keys);
+            }
             Call::RunCancel { run } | Call::RunRetry { run, .. } => self.needs_run(*run, needs),
             Call::Inbox(commands) => commands.iter().for_each(|command| match &command.order {
                 Order::Fire(fire) => self.needs_of_fire(fire, needs),
@@ -52,7 +57,7 @@ impl Shard {
                 Order::Junk(_) => {}
             }),
             Call::Report(report) => self.needs_of_outcomes(&report.outcomes, needs),
-            Call::Workers | Call::Progress { .. } => {}
+            Call::Overdue | Call::Workers | Call::Progress { .. } => {}
         }
     }
 

@@ -2,8 +2,8 @@
 
 use fastjob_core::clock::Millis;
 use fastjob_core::domain::{
-    AttemptEnd, CatchUp, CatchUpPolicy, Definition, Ended, FailReason, FireKey, GapReason, Hello, Limits,
-    ManagedBy, OutcomeKind, Overlap, Payload, RefusalKind, Retry, SkipReason, State, Trigger,
+    AttemptEnd, CancelCause, CatchUp, CatchUpPolicy, Definition, Ended, FailReason, FireKey, GapReason,
+    Hello, Limits, ManagedBy, OutcomeKind, Overlap, Payload, RefusalKind, Retry, SkipReason, State, Trigger,
 };
 use fastjob_core::id::{Epoch, Id};
 use fastjob_core::shard::{
@@ -53,7 +53,7 @@ fn a_run_that_ends_in_the_turn_that_takes_its_attempt_back_names_that_attempt_on
     story.world.pump();
     story.world.call(Call::RunCancel { run });
     story.turn();
-    assert_eq!(story.run(run).state, State::Ended(Ended::Cancelled));
+    assert_eq!(story.run(run).state, State::Ended(Ended::Cancelled(CancelCause::Requested)));
     assert_eq!(story.run(run).attempt_key().map(|key| key.attempt), Some(1));
     assert!(story.world.tables.attempts.is_empty(), "the run's own row tells of it");
 }
@@ -278,14 +278,14 @@ fn a_cancel_waits_for_the_worker_until_the_grace_is_over() {
         Story::new().worker(&["a"], 2).job("j", with(Limits { overlap: Overlap::AllowAll, ..limits }));
     let (gives_way, ignores) = (story.trigger("j"), story.trigger("j"));
     for run in [gives_way, ignores] {
-        assert!(matches!(story.ask(Call::RunCancel { run }), Reply::Run(run) if run.cancel_at.is_some()));
+        assert!(matches!(story.ask(Call::RunCancel { run }), Reply::Run(run) if run.cancel.is_some()));
     }
     story.finish(0, gives_way, OutcomeKind::Cancelled(failure()));
-    assert_eq!(story.run(gives_way).state, State::Ended(Ended::Cancelled));
+    assert_eq!(story.run(gives_way).state, State::Ended(Ended::Cancelled(CancelCause::Requested)));
     story.wait(2_999);
     assert_eq!(story.run(ignores).state, State::Dispatched);
     story.wait(1);
-    assert_eq!(story.run(ignores).state, State::Ended(Ended::Cancelled));
+    assert_eq!(story.run(ignores).state, State::Ended(Ended::Cancelled(CancelCause::Requested)));
     story.finish(0, ignores, done());
     assert_eq!(story.world.verdicts["report -> Late"], 1);
     let refusal = story.refusal(Call::RunCancel { run: ignores });

@@ -129,8 +129,8 @@ impl Api {
     ) -> Result<Vec<Millis>, Refusal> {
         let count = field::limit("count", count, 10, MAX_PAGE)?;
         let job = self.job_get(by, name).await?;
-        let schedule = Schedule::compile(&job.definition.trigger, job.created_at).map_err(|error| {
-            tracing::error!(job = %job.id, %error, "failed to compile a stored schedule");
+        let schedule = Schedule::of(&job).ok_or_else(|| {
+            tracing::error!(job = %job.id, "failed to compile a stored schedule");
             Refusal::new(RefusalKind::Internal, "schedule_corrupt", "the stored trigger does not compile")
         })?;
         let from = from.unwrap_or_else(|| self.now());

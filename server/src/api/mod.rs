@@ -4,6 +4,7 @@
 mod apply;
 pub mod apps;
 pub mod auth;
+pub mod backfill;
 pub mod jobs;
 mod owners;
 mod owners_read;

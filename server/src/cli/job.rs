@@ -50,6 +50,8 @@ enum Verb {
     Next(Next),
     /// Fire it now or later.
     Run(job_run::Fire),
+    /// Run past ticks of it, whatever became of them.
+    Backfill(Backfill),
     /// Show its runs and gaps in order of tick.
     Ledger(Ledger),
     /// Show what it was: a line for each edit, also when it was deleted.
@@ -75,6 +77,20 @@ struct Next {
 }
 
 #[derive(Args, Debug)]
+struct Backfill {
+    name: String,
+    /// From this instant on.
+    #[arg(long, value_name = "T", value_parser = args::instant, allow_hyphen_values = true)]
+    from: i64,
+    /// Before this instant, which must have passed.
+    #[arg(long, value_name = "T", value_parser = args::instant, allow_hyphen_values = true)]
+    to: i64,
+    /// Between these runs and all others of the job [default: buffer_all, one after the other].
+    #[arg(long, value_name = "P")]
+    overlap: Option<job_put::Overlap>,
+}
+
+#[derive(Args, Debug)]
 struct Ledger {
     name: String,
     /// From this instant on [default: 24 h ago].
@@ -97,6 +113,7 @@ impl JobCommand {
             Verb::Disable { name } => printer.one(&shape::job(&client.job_disable(&name).await?))?,
             Verb::Delete { name } => client.job_delete(&name).await?,
             Verb::Next(next) => next.run(&client, &printer).await?,
+            Verb::Backfill(backfill) => backfill.run(&client, &printer).await?,
             Verb::Ledger(ledger) => ledger.run(&client, &printer).await?,
             Verb::History { name } => history(&client, &printer, &name).await?,
         }
@@ -147,6 +164,15 @@ impl Next {
         }
         let tick = |at: &Millis| shape::tick(client.app(), &self.name, at.get());
         printer.list(&["tick"], &ticks.iter().map(tick).collect::<Vec<_>>())
+    }
+}
+
+impl Backfill {
+    async fn run(self, client: &Client, printer: &Printer) -> Result<(), Failure> {
+        let overlap = self.overlap.map(job_put::Overlap::message);
+        let (from, to) = (Millis::new(self.from), Millis::new(self.to));
+        let reply = client.job_backfill(&self.name, from, to, overlap).await?;
+        printer.one(&shape::backfilled(client.app(), &self.name, reply))
     }
 }
 

@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 
 /// A run; `attempts` is added by [`run_with_attempts`].
 pub(super) fn run(run: &v1::Run) -> Value {
-    let lateness_ms = run.started_at.map(|started| started.saturating_sub(run.tick.unwrap_or(run.due)));
+    let lateness_ms = run
+        .started_at
+        .map(|started| started.saturating_sub(run.tick.map_or(run.due, |tick| tick + run.jitter_ms)));
     json!({
         "id": id(&run.id),
         "app": run.app,
@@ -103,7 +105,12 @@ pub(super) fn job(job: &v1::Job) -> Value {
         "overlap": match spec.overlap() {
             v1::Overlap::Skip => "skip",
             v1::Overlap::AllowAll => "allow_all",
+            v1::Overlap::BufferOne => "buffer_one",
+            v1::Overlap::BufferAll => "buffer_all",
+            v1::Overlap::CancelOther => "cancel_other",
+            v1::Overlap::TerminateOther => "terminate_other",
         },
+        "timing": timing(spec.timing.unwrap_or_default()),
         "catch_up": catch_up(spec.catch_up.unwrap_or_default()),
         "retry": retry(spec.retry.unwrap_or_default()),
         "attempt_timeout_ms": spec.attempt_timeout_ms,
@@ -185,8 +192,24 @@ fn catch_up(catch_up: v1::CatchUp) -> Value {
     let policy = match catch_up.policy() {
         v1::CatchUpPolicy::Latest => "latest",
         v1::CatchUpPolicy::None => "none",
+        v1::CatchUpPolicy::All => "all",
     };
-    json!({"policy": policy, "threshold_ms": catch_up.threshold_ms, "window_ms": catch_up.window_ms})
+    json!({
+        "policy": policy, "threshold_ms": catch_up.threshold_ms, "window_ms": catch_up.window_ms,
+        "max_runs": catch_up.max_runs,
+    })
+}
+
+fn timing(timing: v1::Timing) -> Value {
+    json!({
+        "start_at": timing.start_at.map(instant), "end_at": timing.end_at.map(instant),
+        "jitter_ms": timing.jitter_ms,
+    })
+}
+
+/// What a backfill did.
+pub(super) fn backfilled(app: &str, job: &str, reply: v1::JobBackfillReply) -> Value {
+    json!({"app": app, "job": job, "created": reply.created, "existed": reply.existed})
 }
 
 fn retry(retry: v1::Retry) -> Value {
@@ -221,7 +244,8 @@ pub(super) fn owner(owner: &v1::ShardOwner) -> Value {
 }
 
 fn load(load: v1::ShardLoad) -> Value {
-    json!({"waiting": load.waiting, "scheduled": load.scheduled, "dispatched": load.dispatched})
+    json!({"waiting": load.waiting, "buffered": load.buffered, "scheduled": load.scheduled,
+           "dispatched": load.dispatched})
 }
 
 /// A token, without its secret.
@@ -296,6 +320,7 @@ pub(super) fn source(source: v1::Source) -> Value {
         v1::Source::At => "at".into(),
         v1::Source::Api => "api".into(),
         v1::Source::Manual => "manual".into(),
+        v1::Source::Backfill => "backfill".into(),
     }
 }
 

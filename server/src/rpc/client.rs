@@ -10,6 +10,7 @@ use tonic::{Request, Response, Status};
 
 use super::{answer, caller, of_app, refused};
 use crate::api::apps::AppSeen;
+use crate::api::backfill::BackfillOrder;
 use crate::api::jobs::JobBy;
 use crate::api::runs::{RunBy, RunSeen};
 use crate::api::{Api, Room};
@@ -93,6 +94,12 @@ impl Client for ClientDoor {
         let from = message.from.map(|from| field::instant("from", from)).transpose().map_err(refused)?;
         let ticks = self.api.job_next(&by, &name, from, message.count).await.map_err(refused)?;
         answer(v1::JobNextReply { ticks: ticks.into_iter().map(Millis::get).collect() })
+    }
+
+    async fn job_backfill(&self, request: Request<v1::JobBackfillRequest>) -> Answer<v1::JobBackfillReply> {
+        let (by, message) = of_app(&self.api, request, |message| &message.app).await?;
+        let order = backfill(&message).map_err(refused)?;
+        answer(self.api.job_backfill(&by, order).await.map_err(refused)?)
     }
 
     async fn job_ledger(&self, request: Request<v1::JobLedgerRequest>) -> Answer<v1::JobLedgerReply> {
@@ -241,9 +248,20 @@ pub(super) fn app(seen: AppSeen) -> v1::App {
     }
 }
 
+fn backfill(message: &v1::JobBackfillRequest) -> Result<BackfillOrder, Refusal> {
+    Ok(BackfillOrder {
+        job: field::name("name", &message.name)?,
+        id: field::id("request_id", &message.request_id)?,
+        from: field::instant("from", message.from)?,
+        to: field::instant("to", message.to)?,
+        overlap: message.overlap.map(|overlap| job::overlap("overlap", overlap)).transpose()?,
+    })
+}
+
 fn shard_load(load: Load) -> v1::ShardLoad {
     v1::ShardLoad {
         waiting: load.waiting as u64,
+        buffered: load.buffered as u64,
         scheduled: load.scheduled as u64,
         dispatched: load.dispatched as u64,
     }

@@ -128,6 +128,9 @@ pub(super) trait Queries {
     async fn job_list_all(&self, app: AppId, filter: &JobFilter) -> Result<Vec<Job>, StoreError>;
     /// Revisions of a job after `after`, in order, at most `limit`.
     async fn job_history(&self, job: JobId, after: u64, limit: u32) -> Result<Vec<Revision>, StoreError>;
+    /// Enabled living jobs of all apps that have no next tick, in order of id after `after`. Those whose trigger has no
+    /// ticks need not be among them.
+    async fn jobs_tickless(&self, after: Option<JobId>, limit: u32) -> Result<Vec<Job>, StoreError>;
 }
 
 /// An app to create.

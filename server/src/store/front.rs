@@ -133,6 +133,9 @@ sentences! {
     Read job_list_all(app: AppId, filter: &JobFilter) -> Vec<Job>;
     /// Revisions of a job after `after`, in order, at most `limit`.
     Read job_history(job: JobId, after: u64, limit: u32) -> Vec<Revision>;
+    /// Enabled living jobs of all apps that have no next tick, in order of id after `after`. Those whose trigger has no
+    /// ticks need not be among them.
+    Read jobs_tickless(after: Option<JobId>, limit: u32) -> Vec<Job>;
 }
 
 // What `fastjob doctor` looks at.

@@ -21,6 +21,7 @@ mod gate;
 mod harness;
 mod jobs_as_code;
 mod payloads;
+mod policies;
 #[path = "../harness/postgres.rs"]
 mod postgres;
 mod queues;

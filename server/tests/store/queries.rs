@@ -1,7 +1,9 @@
 //! What clients and people ask.
 
 use fastjob_core::clock::Millis;
-use fastjob_core::domain::{Ended, FireKey, Gap, GapReason, Job, Revision, Run, SkipReason, Source};
+use fastjob_core::domain::{
+    Definition, Ended, FireKey, Gap, GapReason, Job, Revision, Run, SkipReason, Source, Trigger,
+};
 use fastjob_core::id::{AppId, RunId};
 use fastjob_core::shard::Rows;
 use fastjob_server::store::{JobFilter, LedgerEntry, LedgerFilter, RunFilter};
@@ -13,6 +15,7 @@ crate::on_every_backend! {
     the_newest_job_of_a_name_is_the_living_one_else_the_last_deleted
     every_job_that_there_ever_was_is_listed_in_order_of_name_and_id_page_by_page
     the_revisions_of_a_job_are_read_in_order_page_by_page
+    enabled_jobs_without_a_next_tick_are_found_page_by_page
     a_run_is_given_to_its_own_app_with_its_attempts_oldest_first
     a_run_is_found_by_its_fire_key_also_when_its_job_is_deleted
     runs_are_listed_newest_first_by_job_state_and_page
@@ -93,6 +96,28 @@ async fn the_revisions_of_a_job_are_read_in_order_page_by_page(on: Bundle) {
     assert_eq!(on.job_history(job.id, 2, 2).await.unwrap(), all[2..]);
     assert_eq!(on.job_history(job.id, 3, 2).await.unwrap(), []);
     assert_eq!(on.job_history(other.id, 0, 9).await.unwrap(), [revision(&other, other.updated_at)]);
+}
+
+async fn enabled_jobs_without_a_next_tick_are_found_page_by_page(on: Bundle) {
+    let lost = |text: &str| Job { next_at: None, ..on.job(text) };
+    let triggered = |text: &str, trigger: Trigger| {
+        let definition = Definition { trigger, ..(*on.job(text).definition).clone() };
+        Job { definition: definition.into(), ..lost(text) }
+    };
+    let every = Trigger::FixedRate { period_ms: 5_000, phase: None };
+    let mut found = [triggered("a", every.clone()), triggered("b", every), lost("c")];
+    found.sort_by_key(|job| job.id);
+    let others = [
+        Job { enabled: false, ..lost("d") },
+        Job { deleted_at: Some(START), ..lost("e") },
+        Job { next_at: Some(START), ..on.job("f") },
+        triggered("g", Trigger::Api),
+        triggered("h", Trigger::FixedDelay { delay_ms: 5 }),
+    ];
+    let jobs_created = found.iter().cloned().chain(others).collect();
+    on.commit(Rows { jobs_created, ..Rows::default() }).await;
+    assert_eq!(on.jobs_tickless(None, 2).await.unwrap(), found[..2]);
+    assert_eq!(on.jobs_tickless(Some(found[1].id), 2).await.unwrap(), found[2..]);
 }
 
 async fn a_run_is_given_to_its_own_app_with_its_attempts_oldest_first(on: Bundle) {

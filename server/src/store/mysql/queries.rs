@@ -12,6 +12,7 @@ use crate::store::keys::{LedgerStart, TickKeys, ledger_page};
 use crate::store::row::{
     ATTEMPT, GAP, JOB, REVISION, RUN, Reader, Runs, attempt, gap, job, revision, state_number,
 };
+use crate::store::shape::MAY_TICK;
 
 /// Above every id.
 const NO_ID: [u8; 16] = [0xff; 16];
@@ -141,6 +142,17 @@ impl Queries for MySqlStore {
         );
         let query = sqlx::query(AssertSqlSafe(sql)).bind(&job.as_bytes()[..]).bind(after.cast_signed());
         self.all("read the revisions of a job", query.bind(limit)).await?.iter().map(revision).collect()
+    }
+
+    async fn jobs_tickless(&self, after: Option<JobId>, limit: u32) -> Result<Vec<Job>, StoreError> {
+        let sql = format!(
+            "SELECT {JOB} FROM fastjob_job job
+             WHERE job.id > ? AND job.next_at IS NULL AND job.enabled = 1 AND job.deleted_at IS NULL AND {MAY_TICK}
+             ORDER BY job.id LIMIT ?"
+        );
+        let after = after.unwrap_or(JobId::from_bytes([0; 16]));
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(&after.as_bytes()[..]).bind(limit);
+        self.all("search jobs without a next tick", query).await?.iter().map(job).collect()
     }
 }
 

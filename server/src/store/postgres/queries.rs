@@ -14,6 +14,7 @@ use crate::store::keys::{LedgerStart, TickKeys, ledger_page};
 use crate::store::row::{
     ATTEMPT, GAP, JOB, REVISION, RUN, Reader, Runs, attempt, gap, job, revision, state_number,
 };
+use crate::store::shape::MAY_TICK;
 
 impl Queries for PostgresStore {
     async fn job_get(&self, app: AppId, name: &Name) -> Result<Option<Job>, StoreError> {
@@ -206,6 +207,24 @@ impl Queries for PostgresStore {
             .map_err(|error| fault(WHAT, error))?;
         one.done().await?;
         rows.iter().map(revision).collect()
+    }
+
+    async fn jobs_tickless(&self, after: Option<JobId>, limit: u32) -> Result<Vec<Job>, StoreError> {
+        const WHAT: &str = "search jobs without a next tick";
+        let mut one = self.one(WHAT).await?;
+        let sql = format!(
+            "SELECT {JOB} FROM fastjob_job job
+             WHERE job.id > $1 AND job.next_at IS NULL AND job.enabled AND job.deleted_at IS NULL AND {MAY_TICK}
+             ORDER BY job.id LIMIT $2"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(Uuid::of(&after.unwrap_or(JobId::from_bytes([0; 16]))))
+            .bind(i64::from(limit))
+            .fetch_all(&mut *one)
+            .await
+            .map_err(|error| fault(WHAT, error))?;
+        one.done().await?;
+        rows.iter().map(job).collect()
     }
 }
 

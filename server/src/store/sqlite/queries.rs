@@ -13,6 +13,7 @@ use crate::store::keys::{LedgerStart, TickKeys, ledger_page};
 use crate::store::row::{
     ATTEMPT, GAP, JOB, REVISION, RUN, Reader, Runs, attempt, gap, job, revision, state_number,
 };
+use crate::store::shape::MAY_TICK;
 
 impl Queries for SqliteStore {
     async fn job_get(&self, app: AppId, name: &Name) -> Result<Option<Job>, StoreError> {
@@ -173,6 +174,21 @@ impl Queries for SqliteStore {
             .await
             .map_err(|error| fault("read the revisions of a job", error))?;
         rows.iter().map(revision).collect()
+    }
+
+    async fn jobs_tickless(&self, after: Option<JobId>, limit: u32) -> Result<Vec<Job>, StoreError> {
+        let sql = format!(
+            "SELECT {JOB} FROM fastjob_job job
+             WHERE job.id > ? AND job.next_at IS NULL AND job.enabled = 1 AND job.deleted_at IS NULL AND {MAY_TICK}
+             ORDER BY job.id LIMIT ?"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(&after.unwrap_or(JobId::from_bytes([0; 16])).as_bytes()[..])
+            .bind(limit)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|error| fault("search jobs without a next tick", error))?;
+        rows.iter().map(job).collect()
     }
 }
 
