@@ -91,6 +91,7 @@ fn full_spec() -> v1::JobSpec {
             policy: v1::CatchUpPolicy::None.into(),
             threshold_ms: Some(0),
             window_ms: Some(7_200_000),
+            max_runs: None,
         }),
         retry: Some(v1::Retry {
             retries: 3,
@@ -108,6 +109,7 @@ fn full_spec() -> v1::JobSpec {
         routing: v1::Routing::RoundRobin.into(),
         managed_by: "console".into(),
         source_version: Some(0),
+        timing: None,
     }
 }
 
@@ -203,6 +205,8 @@ fn run() -> v1::Run {
         }],
         progress_percent: Some(0),
         progress_note: "half".into(),
+        fire_key: String::new(),
+        jitter_ms: 0,
     }
 }
 

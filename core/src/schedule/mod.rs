@@ -6,6 +6,7 @@ mod civil;
 mod days;
 mod explain;
 mod expression;
+mod frame;
 mod interval;
 mod timer;
 mod times;
@@ -21,6 +22,7 @@ pub use timer::Timer;
 
 use crate::clock::Millis;
 use crate::domain::Trigger;
+use frame::Frame;
 use interval::{Grid, Instants};
 use zone::Zoned;
 
@@ -29,7 +31,7 @@ use zone::Zoned;
 /// Cron expressions speak of the years 1970 to 2199; after them they have no tick. The work of each call is bounded
 /// whatever the trigger, also for rules that fire once in a lifetime.
 #[derive(Clone, Debug)]
-pub struct Schedule(Arc<Rule>);
+pub struct Schedule(Arc<Rule>, Frame);
 
 #[derive(Debug)]
 #[expect(
@@ -84,7 +86,7 @@ impl Schedule {
             Trigger::At(instants) => Rule::At(Instants::compile(instants)?),
             Trigger::Api => Rule::Untimed,
         };
-        Ok(Self(Arc::new(rule)))
+        Ok(Self(Arc::new(rule), Frame::default()))
     }
 
     /// Refuses a schedule without a tick within 100 years after `from`. Fixed delay and API, which have no ticks, pass.
@@ -101,8 +103,7 @@ impl Schedule {
         }
     }
 
-    /// The first tick strictly after `after`. `None`: there is none; always for fixed delay and API.
-    pub fn next(&self, after: Millis) -> Option<Millis> {
+    fn next_of_rule(&self, after: Millis) -> Option<Millis> {
         match &*self.0 {
             Rule::Cron(zoned) | Rule::DailyWindow(zoned) => zoned.next(after),
             Rule::FixedRate(grid) => grid.next(after),
@@ -111,8 +112,7 @@ impl Schedule {
         }
     }
 
-    /// The last tick strictly before `before`.
-    pub fn previous(&self, before: Millis) -> Option<Millis> {
+    fn previous_of_rule(&self, before: Millis) -> Option<Millis> {
         match &*self.0 {
             Rule::Cron(zoned) | Rule::DailyWindow(zoned) => zoned.previous(before),
             Rule::FixedRate(grid) => grid.previous(before),
@@ -150,7 +150,7 @@ impl Schedule {
     }
 
     /// How many ticks lie in `first..=last`; `None` above `limit`.
-    pub(crate) fn count(&self, first: Millis, last: Millis, limit: u64) -> Option<u64> {
+    pub fn count(&self, first: Millis, last: Millis, limit: u64) -> Option<u64> {
         if let Rule::FixedRate(grid) = &*self.0 {
             return Some(grid.count(first, last)).filter(|count| *count <= limit);
         }

@@ -101,7 +101,7 @@ impl Shard {
             open.lost_at = None;
             open.timeout_told = None;
         });
-        if self.memory.run(id).is_some_and(|open| open.run.cancel_at.is_some()) {
+        if self.memory.run(id).is_some_and(|open| open.run.cancel.is_some()) {
             self.tell_to_end(id, CancelReason::Requested, turn);
         }
     }

@@ -35,6 +35,10 @@ pub struct JobOptions<'a> {
     pub routing: Option<&'a str>,
     pub managed_by: Option<&'a str>,
     pub source_version: Option<u64>,
+    pub catch_up_runs: Option<u32>,
+    pub start_at_ms: Option<i64>,
+    pub end_at_ms: Option<i64>,
+    pub jitter_ms: i64,
 }
 
 /// When a job fires.
@@ -131,6 +135,11 @@ impl JobOptions<'_> {
             }
             .to_owned(),
             source_version: self.source_version,
+            timing: Some(v1::Timing {
+                start_at: self.start_at_ms,
+                end_at: self.end_at_ms,
+                jitter_ms: self.jitter_ms,
+            }),
         })
     }
 
@@ -138,11 +147,13 @@ impl JobOptions<'_> {
         let policy = match encoding::catch_up(self.catch_up, "job.catch_up")? {
             CatchUpPolicy::Latest => v1::CatchUpPolicy::Latest,
             CatchUpPolicy::None => v1::CatchUpPolicy::None,
+            CatchUpPolicy::All(_) => v1::CatchUpPolicy::All,
         };
         Ok(v1::CatchUp {
             policy: policy.into(),
             threshold_ms: self.catch_up_threshold_ms,
             window_ms: self.catch_up_window_ms,
+            max_runs: self.catch_up_runs,
         })
     }
 
@@ -216,6 +227,10 @@ fn overlap(word: Option<&str>, field: &str) -> Result<v1::Overlap> {
     Ok(match encoding::overlap(word, field)? {
         Overlap::Skip => v1::Overlap::Skip,
         Overlap::AllowAll => v1::Overlap::AllowAll,
+        Overlap::BufferOne => v1::Overlap::BufferOne,
+        Overlap::BufferAll => v1::Overlap::BufferAll,
+        Overlap::CancelOther => v1::Overlap::CancelOther,
+        Overlap::TerminateOther => v1::Overlap::TerminateOther,
     })
 }
 

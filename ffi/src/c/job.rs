@@ -61,9 +61,10 @@ pub struct fj_job {
 
     /// 1 enabled, 0 disabled; -1: enabled if new, else as it is.
     pub enabled: i32,
-    /// For a tick while an earlier run is alive: "skip" (also if NULL) or "allow_all".
+    /// For a run that is due while an earlier one is alive: "skip" (also if NULL), "buffer_one", "buffer_all" (at most
+    /// 1000 wait), "cancel_other", "terminate_other" or "allow_all".
     pub overlap: *const c_char,
-    /// For ticks missed while no server was up: "latest" (also if NULL) or "none".
+    /// For ticks missed while no server was up: "latest" (also if NULL), "none" or "all".
     pub catch_up: *const c_char,
     /// A missed tick no later than this simply fires late. -1: 60 s.
     pub catch_up_threshold_ms: i64,
@@ -97,6 +98,14 @@ pub struct fj_job {
     pub managed_by: *const c_char,
     /// The version of the source that puts it: a lower one than stored is refused. 0: not compared.
     pub source_version: u64,
+    /// With catch_up "all": the most missed ticks that fire, the newest, 1 to 1,000. 0: 100.
+    pub catch_up_runs: u32,
+    /// No tick lies before this instant, in ms since 1970 UTC. -1: no such bound.
+    pub start_at_ms: i64,
+    /// No tick lies at this instant or after it. -1: no such bound.
+    pub end_at_ms: i64,
+    /// The run of a tick is due up to this much later, but before the next tick: 0 to 24 h.
+    pub jitter_ms: i64,
 }
 
 /// The job was not there.
@@ -148,6 +157,10 @@ const JOB: fj_job = fj_job {
     routing: ptr::null(),
     managed_by: ptr::null(),
     source_version: 0,
+    catch_up_runs: 0,
+    start_at_ms: -1,
+    end_at_ms: -1,
+    jitter_ms: 0,
 };
 
 /// Fills `job` with the defaults. `struct_size` is sizeof *job.
@@ -226,6 +239,10 @@ unsafe fn options(job: &fj_job) -> Result<JobOptions<'_>> {
             routing: optional_text(job.routing, "job.routing")?,
             managed_by: optional_text(job.managed_by, "job.managed_by")?,
             source_version: (job.source_version != 0).then_some(job.source_version),
+            catch_up_runs: (job.catch_up_runs != 0).then_some(job.catch_up_runs),
+            start_at_ms: unless(-1, job.start_at_ms),
+            end_at_ms: unless(-1, job.end_at_ms),
+            jitter_ms: job.jitter_ms,
         })
     }
 }

@@ -125,6 +125,7 @@ fn source(source: Source) -> v1::Source {
         Source::At => v1::Source::At,
         Source::Api => v1::Source::Api,
         Source::Manual => v1::Source::Manual,
+        Source::Backfill => v1::Source::Backfill,
         _ => v1::Source::Unspecified,
     }
 }

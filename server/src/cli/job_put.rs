@@ -20,7 +20,7 @@ pub(super) struct Put {
     trigger: TriggerArgs,
     #[command(flatten)]
     params: args::Params,
-    /// What happens to a tick while an earlier run is alive [default: skip].
+    /// What happens to a run while an earlier one is alive [default: skip].
     #[arg(long, value_name = "P")]
     overlap: Option<Overlap>,
     /// Which of the missed ticks fire [default: latest].
@@ -32,6 +32,18 @@ pub(super) struct Put {
     /// Ticks older than this are never made up for [default: 1h for periods under a day, else 24h].
     #[arg(long, value_name = "D", value_parser = args::duration)]
     catch_up_window: Option<i64>,
+    /// With --catch-up all: at most this many fire, the newest, 1 to 1000 [default: 100].
+    #[arg(long, value_name = "N")]
+    catch_up_runs: Option<u32>,
+    /// No tick lies before this instant.
+    #[arg(long, value_name = "T", value_parser = args::instant, allow_hyphen_values = true)]
+    start_at: Option<i64>,
+    /// No tick lies at this instant or after it.
+    #[arg(long, value_name = "T", value_parser = args::instant, allow_hyphen_values = true)]
+    end_at: Option<i64>,
+    /// Each tick's run is due up to this much later, but before the next tick [default: 0s].
+    #[arg(long, value_name = "D", value_parser = args::duration)]
+    jitter: Option<i64>,
     /// How long an attempt may take [default: 1h].
     #[arg(long, value_name = "D", value_parser = args::duration)]
     timeout: Option<i64>,
@@ -122,6 +134,14 @@ struct TriggerArgs {
 pub(super) enum Overlap {
     /// It is skipped.
     Skip,
+    /// One waits for its end, further ones are skipped.
+    BufferOne,
+    /// All wait, at most 1000, and run one after the other.
+    BufferAll,
+    /// It is cancelled; the newest of those that wait starts once it has ended.
+    CancelOther,
+    /// It is cancelled; the new one starts at once.
+    TerminateOther,
     /// It runs beside it.
     AllowAll,
 }
@@ -131,6 +151,10 @@ impl Overlap {
         match self {
             Self::Skip => v1::Overlap::Skip,
             Self::AllowAll => v1::Overlap::AllowAll,
+            Self::BufferOne => v1::Overlap::BufferOne,
+            Self::BufferAll => v1::Overlap::BufferAll,
+            Self::CancelOther => v1::Overlap::CancelOther,
+            Self::TerminateOther => v1::Overlap::TerminateOther,
         }
     }
 }
@@ -141,6 +165,8 @@ enum CatchUp {
     Latest,
     /// None.
     None,
+    /// All, one after the other, up to --catch-up-runs.
+    All,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -171,6 +197,7 @@ impl Put {
         let policy = self.catch_up.map_or(v1::CatchUpPolicy::Latest, |policy| match policy {
             CatchUp::Latest => v1::CatchUpPolicy::Latest,
             CatchUp::None => v1::CatchUpPolicy::None,
+            CatchUp::All => v1::CatchUpPolicy::All,
         });
         let backoff = self.backoff.map_or(v1::Backoff::Fixed, |backoff| match backoff {
             Backoff::Fixed => v1::Backoff::Fixed,
@@ -188,7 +215,17 @@ impl Put {
             params: self.params.payload()?,
             enabled: self.disabled.then_some(false),
             overlap: self.overlap.map_or(v1::Overlap::Skip, Overlap::message).into(),
-            catch_up: Some(v1::CatchUp { policy: policy.into(), threshold_ms, window_ms }),
+            catch_up: Some(v1::CatchUp {
+                policy: policy.into(),
+                threshold_ms,
+                window_ms,
+                max_runs: self.catch_up_runs,
+            }),
+            timing: Some(v1::Timing {
+                start_at: self.start_at,
+                end_at: self.end_at,
+                jitter_ms: self.jitter.unwrap_or(0),
+            }),
             retry: Some(v1::Retry {
                 retries: self.retries,
                 backoff: backoff.into(),

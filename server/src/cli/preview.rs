@@ -2,7 +2,8 @@
 //! ticks around the next two changes of its clock.
 
 use fastjob_core::clock::Millis;
-use fastjob_core::domain::Trigger;
+use fastjob_core::domain::{Definition, Trigger};
+use fastjob_core::id::Id;
 use fastjob_core::protocol::{job, v1};
 use fastjob_core::schedule::{Language, Schedule, words};
 use jiff::Timestamp;
@@ -29,8 +30,10 @@ impl Preview {
     /// Of a stored job; `now` is any instant.
     pub(super) fn of(stored: &v1::Job, viewer: TimeZone, now: Millis) -> Result<Self, Failure> {
         let spec = stored.spec.clone().ok_or_else(|| Failure::incomplete("job"))?;
-        let trigger = job::put(spec, now).map_err(unread)?.definition.trigger;
+        let Definition { trigger, timing, .. } = job::put(spec, now).map_err(unread)?.definition;
         let schedule = Schedule::compile(&trigger, Millis::new(stored.created_at)).map_err(unread)?;
+        // Of the job's timing, ticks depend on its life alone.
+        let schedule = schedule.timed(&timing, Id::from_bytes([0; 16]));
         let zone = match &trigger {
             Trigger::Cron(cron) => TimeZone::get(&cron.zone).map_err(unread)?,
             Trigger::DailyWindow(window) => TimeZone::get(&window.zone).map_err(unread)?,
@@ -101,7 +104,7 @@ impl Preview {
 
     fn tick(&self, tick: Millis) -> Value {
         let on = |zone: &TimeZone| {
-            let at = Timestamp::from_millisecond(tick.get()).ok()?.to_zoned(zone.clone());
+            let at = Timestamp::from_millisecond(tick.get()).ok()?.to_zoned_datetime(zone.clone());
             Some(at.strftime("%a %Y-%m-%d %H:%M:%S %:z").to_string())
         };
         json!({"tick": shape::instant(tick.get()), "zone_time": on(&self.zone), "viewer_time": on(&self.viewer)})

@@ -24,8 +24,8 @@ use fastjob_core::id::Chance;
 use tracing::Instrument;
 
 pub use backend::{
-    App, Changes, Claimed, Desired, InboxRow, LedgerEntry, LedgerFilter, NewApp, NewServer, NewToken, Owned,
-    Release, Renewal, RunFilter, Server, ServerPhase, Token, Turn, TurnEnd,
+    App, Changes, Claimed, Desired, InboxRow, JobFilter, LedgerEntry, LedgerFilter, NewApp, NewServer,
+    NewToken, Owned, Release, Renewal, RunFilter, Server, ServerPhase, Token, Turn, TurnEnd,
 };
 pub use error::{ErrorKind, StoreError};
 pub use inspect::{KeyedRun, Rights, Schema, Setting, Sizes, Violations};

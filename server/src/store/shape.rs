@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use fastjob_core::clock::Millis;
 use fastjob_core::domain::{
     Backoff, CatchUp, CatchUpPolicy, Cron, DailyWindow, Definition, Dialect, GapRule, Limits, ManagedBy,
-    Name, Outcome, Overlap, OverlapRule, Payload, Retry, Routing, Trigger, Weekday,
+    Name, Outcome, Overlap, OverlapRule, Payload, Retry, Routing, Timing, Trigger, Weekday,
 };
 use fastjob_core::protocol::{session, v1};
 use prost::Message as _;
@@ -19,6 +19,10 @@ pub(super) fn definition_text(definition: &Definition) -> Result<String, serde_j
     DefinitionShape::serialize(definition, &mut serde_json::Serializer::new(&mut text))?;
     Ok(String::from_utf8(text).expect("a JSON serializer writes UTF-8"))
 }
+
+/// Of `fastjob_job job`: what its trigger may have ticks by. Spares the reading of jobs that have none.
+pub(super) const MAY_TICK: &str = r#"job.definition NOT LIKE '%"trigger":"api"%'
+    AND job.definition NOT LIKE '%"trigger":{"fixed_delay"%'"#;
 
 /// The definition of this JSON with these parameters.
 pub(super) fn definition_read(text: &str, params: Payload) -> Result<Definition, serde_json::Error> {
@@ -90,6 +94,8 @@ struct DefinitionShape {
     trigger: Trigger,
     #[serde(skip)]
     params: Payload,
+    #[serde(with = "TimingShape", default, skip_serializing_if = "is_plain")]
+    timing: Timing,
     #[serde(with = "CatchUpShape")]
     catch_up: CatchUp,
     #[serde(with = "LimitsShape")]
@@ -97,6 +103,21 @@ struct DefinitionShape {
     #[serde(with = "ManagedByShape")]
     managed_by: ManagedBy,
     source_version: Option<u64>,
+}
+
+fn is_plain(timing: &Timing) -> bool {
+    *timing == Timing::default()
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Timing")]
+struct TimingShape {
+    #[serde(with = "instant", default)]
+    start_at: Option<Millis>,
+    #[serde(with = "instant", default)]
+    end_at: Option<Millis>,
+    #[serde(default)]
+    jitter_ms: i64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -184,6 +205,10 @@ struct DailyWindowShape {
 #[serde(remote = "Overlap", rename_all = "snake_case")]
 enum OverlapShape {
     Skip,
+    BufferOne,
+    BufferAll,
+    CancelOther,
+    TerminateOther,
     AllowAll,
 }
 
@@ -199,6 +224,7 @@ enum BackoffShape {
 enum CatchUpPolicyShape {
     Latest,
     None,
+    All(u32),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -321,6 +347,7 @@ mod tests {
             handler: Name::parse("greet").unwrap(),
             trigger: Trigger::Cron(Cron::new("0 0 5 * * ?", Dialect::Quartz, "Europe/Berlin")),
             params: Payload::text("hello"),
+            timing: Timing::default(),
             catch_up: CatchUp::default(),
             limits: Limits { priority: 7, ..BASELINE },
             managed_by: ManagedBy::Console,
@@ -338,6 +365,27 @@ mod tests {
                 + r#""routing":"least_busy"},"managed_by":"console","source_version":18446744073709551615}"#
         );
         assert_eq!(definition_read(&text, Payload::text("hello")).unwrap(), definition);
+    }
+
+    #[test]
+    fn what_a_job_adds_to_its_trigger_is_kept_only_where_it_adds_something() {
+        let plain = Definition {
+            handler: Name::parse("greet").unwrap(),
+            trigger: Trigger::Api,
+            params: Payload::default(),
+            timing: Timing::default(),
+            catch_up: CatchUp { policy: CatchUpPolicy::All(7), ..CatchUp::default() },
+            limits: BASELINE,
+            managed_by: ManagedBy::Code,
+            source_version: None,
+        };
+        let text = definition_text(&plain).unwrap();
+        assert!(text.contains(r#""catch_up":{"policy":{"all":7}"#) && !text.contains("timing"), "{text}");
+        assert_eq!(definition_read(&text, Payload::default()).unwrap(), plain);
+        let timing = Timing { start_at: Some(Millis::new(5)), end_at: None, jitter_ms: 9 };
+        let text = definition_text(&Definition { timing: timing.clone(), ..plain.clone() }).unwrap();
+        assert!(text.contains(r#""timing":{"start_at":5,"end_at":null,"jitter_ms":9}"#), "{text}");
+        assert_eq!(definition_read(&text, Payload::default()).unwrap(), Definition { timing, ..plain });
     }
 
     #[test]

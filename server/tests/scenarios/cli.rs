@@ -22,7 +22,8 @@ fn has_keys(value: &Value, keys: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_verb_about_jobs_and_runs_prints_the_promised_keys() {
-    const JOB: &str = "id app name handler enabled revision trigger params overlap catch_up retry attempt_timeout_ms \
+    const JOB: &str = "id app name handler enabled revision trigger params timing overlap catch_up retry \
+         attempt_timeout_ms \
          start_deadline_ms cancel_grace_ms worker_lost_after_ms at_most_once priority routing managed_by source_version \
          next_at created_at updated_at";
     let stage = Stage::open().await;

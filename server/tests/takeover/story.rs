@@ -2,6 +2,7 @@
 
 use fastjob_core::client::Job;
 use fastjob_core::worker::{Context, HandlerError, Worker};
+use futures_util::future::join_all;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::fleet::{Fleet, Owned, epochs, runs};
@@ -128,14 +129,13 @@ async fn an_app_of_64_shards_runs_on_every_server_and_goes_on_when_one_is_killed
     let _worker = Worker::builder(&client).handler("work", work).start().await.unwrap();
     // Enough names that each shard has some.
     let jobs: Vec<String> = (0..8 * SHARDS).map(|number| format!("job-{number}")).collect();
-    for job in &jobs {
-        client.job_put(Job::named(job).handler("work").api()).await.unwrap();
-    }
+    let puts = jobs.iter().map(|job| client.job_put(Job::named(job).handler("work").api()));
+    join_all(puts).await.into_iter().for_each(|put| drop(put.unwrap()));
     let hit = fleet.sql("SELECT count(DISTINCT shard) FROM fastjob_job");
     assert_eq!(hit, SHARDS.to_string(), "every shard has a job");
     for round in ["before", "after"] {
-        for job in &jobs {
-            runs(&client, job, round).await;
+        for some in jobs.chunks(SHARDS) {
+            join_all(some.iter().map(|job| runs(&client, job, round))).await;
         }
         if round == "before" {
             fleet.servers[0].kill().unwrap();

@@ -136,9 +136,9 @@ const RUNS_WAITING: Bulk = Bulk {
     what: "new scheduled runs",
     head: &["INSERT INTO fastjob_run (id, app_id, shard, job_id, job_name, fire_key, source, tick, due_at, revision,
                handler, params_encoding, params, limits, state, attempt, fail_count, lost_count, created_at,
-               idempotency_key, retry_of)
+               idempotency_key, retry_of, jitter_ms)
            VALUES"],
-    list: List::Values(21),
+    list: List::Values(22),
     tail: "",
 };
 
@@ -146,9 +146,9 @@ const RUNS_SENT: Bulk = Bulk {
     what: "new dispatched runs",
     head: &["INSERT INTO fastjob_run (id, app_id, shard, job_id, job_name, fire_key, source, tick, due_at, revision,
                handler, params_encoding, params, limits, state, attempt, fail_count, lost_count, created_at,
-               idempotency_key, retry_of, token, session_id, worker, server_id, epoch, dispatched_at)
+               idempotency_key, retry_of, jitter_ms, token, session_id, worker, server_id, epoch, dispatched_at)
            VALUES"],
-    list: List::Values(27),
+    list: List::Values(28),
     tail: "",
 };
 
@@ -156,10 +156,10 @@ const RUNS_CREATED: Bulk = Bulk {
     what: "new runs",
     head: &["INSERT INTO fastjob_run (id, app_id, shard, job_id, job_name, fire_key, source, tick, due_at, revision,
                handler, params_encoding, params, limits, state, attempt, fail_count, lost_count, created_at,
-               idempotency_key, retry_of, token, session_id, worker, server_id, epoch, dispatched_at, reason,
+               idempotency_key, retry_of, jitter_ms, token, session_id, worker, server_id, epoch, dispatched_at, reason,
                started_at, cancel_at, ended_at, result_encoding, result, error_class, error_message, error_trace)
            VALUES"],
-    list: List::Values(36),
+    list: List::Values(37),
     tail: "",
 };
 
@@ -176,10 +176,11 @@ const RUNS_STARTED: Bulk = Bulk {
 const RUNS_CHANGED: Bulk = Bulk {
     what: "changed runs",
     head: &["UPDATE"],
-    list: List::Table("innnnnttt"),
+    list: List::Table("innnnntttt"),
     tail: "STRAIGHT_JOIN fastjob_run run ON run.id = v.c1
            SET run.state = v.c2, run.due_at = v.c3, run.fail_count = v.c4, run.lost_count = v.c5,
-               run.cancel_at = v.c6, run.error_class = v.c7, run.error_message = v.c8, run.error_trace = v.c9,
+               run.cancel_at = v.c6, run.reason = v.c7, run.error_class = v.c8, run.error_message = v.c9,
+               run.error_trace = v.c10,
                run.token = IF(v.c2 = 0, NULL, run.token), run.session_id = IF(v.c2 = 0, NULL, run.session_id),
                run.worker = IF(v.c2 = 0, NULL, run.worker), run.server_id = IF(v.c2 = 0, NULL, run.server_id),
                run.epoch = IF(v.c2 = 0, NULL, run.epoch),
@@ -202,7 +203,8 @@ const RUNS_SUCCEEDED: Bulk = Bulk {
     head: &["UPDATE"],
     list: List::Table("inntb"),
     tail: "STRAIGHT_JOIN fastjob_run run ON run.id = v.c1
-           SET run.state = 2, run.ended_at = v.c2, run.started_at = v.c3, run.result_encoding = v.c4, run.result = v.c5
+           SET run.state = 2, run.reason = NULL, run.ended_at = v.c2, run.started_at = v.c3,
+               run.result_encoding = v.c4, run.result = v.c5
            WHERE run.ended_at IS NULL",
 };
 

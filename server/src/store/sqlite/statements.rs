@@ -62,9 +62,9 @@ pub(super) const RUNS_WAITING: Bulk = Bulk {
     what: "new scheduled runs",
     head: "INSERT INTO fastjob_run (id, app_id, shard, job_id, job_name, fire_key, source, tick, due_at, revision,
                handler, params_encoding, params, limits, state, attempt, fail_count, lost_count, created_at,
-               idempotency_key, retry_of)
+               idempotency_key, retry_of, jitter_ms)
            VALUES",
-    columns: 21,
+    columns: 22,
     tail: "",
 };
 
@@ -72,9 +72,9 @@ pub(super) const RUNS_SENT: Bulk = Bulk {
     what: "new dispatched runs",
     head: "INSERT INTO fastjob_run (id, app_id, shard, job_id, job_name, fire_key, source, tick, due_at, revision,
                handler, params_encoding, params, limits, state, attempt, fail_count, lost_count, created_at,
-               idempotency_key, retry_of, token, session_id, worker, server_id, epoch, dispatched_at)
+               idempotency_key, retry_of, jitter_ms, token, session_id, worker, server_id, epoch, dispatched_at)
            VALUES",
-    columns: 27,
+    columns: 28,
     tail: "",
 };
 
@@ -82,10 +82,10 @@ pub(super) const RUNS_CREATED: Bulk = Bulk {
     what: "new runs",
     head: "INSERT INTO fastjob_run (id, app_id, shard, job_id, job_name, fire_key, source, tick, due_at, revision,
                handler, params_encoding, params, limits, state, attempt, fail_count, lost_count, created_at,
-               idempotency_key, retry_of, token, session_id, worker, server_id, epoch, dispatched_at, reason,
+               idempotency_key, retry_of, jitter_ms, token, session_id, worker, server_id, epoch, dispatched_at, reason,
                started_at, cancel_at, ended_at, result_encoding, result, error_class, error_message, error_trace)
            VALUES",
-    columns: 36,
+    columns: 37,
     tail: "",
 };
 
@@ -103,12 +103,13 @@ pub(super) const RUNS_CHANGED: Bulk = Bulk {
     what: "changed runs",
     head: "UPDATE fastjob_run
            SET state = v.column2, due_at = v.column3, fail_count = v.column4, lost_count = v.column5,
-               cancel_at = v.column6, error_class = v.column7, error_message = v.column8, error_trace = v.column9,
+               cancel_at = v.column6, reason = v.column7, error_class = v.column8, error_message = v.column9,
+               error_trace = v.column10,
                token = iif(v.column2 = 0, NULL, token), session_id = iif(v.column2 = 0, NULL, session_id),
                worker = iif(v.column2 = 0, NULL, worker), server_id = iif(v.column2 = 0, NULL, server_id),
                epoch = iif(v.column2 = 0, NULL, epoch), dispatched_at = iif(v.column2 = 0, NULL, dispatched_at)
            FROM (VALUES",
-    columns: 9,
+    columns: 10,
     tail: ") AS v WHERE fastjob_run.id = +v.column1 AND fastjob_run.ended_at IS NULL",
 };
 
@@ -125,7 +126,8 @@ pub(super) const RUNS_COPIED: Bulk = Bulk {
 pub(super) const RUNS_SUCCEEDED: Bulk = Bulk {
     what: "succeeded runs",
     head: "UPDATE fastjob_run
-           SET state = 2, ended_at = v.column2, started_at = v.column3, result_encoding = v.column4, result = v.column5
+           SET state = 2, reason = NULL, ended_at = v.column2, started_at = v.column3, result_encoding = v.column4,
+               result = v.column5
            FROM (VALUES",
     columns: 5,
     tail: ") AS v WHERE fastjob_run.id = +v.column1 AND fastjob_run.ended_at IS NULL",
@@ -189,8 +191,12 @@ mod tests {
     #[tokio::test]
     async fn no_statement_of_a_turn_scans_a_table() {
         let mut database = SqliteConnection::connect("sqlite::memory:").await.unwrap();
-        let schema = include_str!("../../../migrations/sqlite/0001_init.sql");
-        sqlx::raw_sql(schema).execute(&mut database).await.unwrap();
+        for schema in [
+            include_str!("../../../migrations/sqlite/0001_init.sql"),
+            include_str!("../../../migrations/sqlite/0003_policies.sql"),
+        ] {
+            sqlx::raw_sql(schema).execute(&mut database).await.unwrap();
+        }
         let searching = [
             FENCES_LOST,
             RUNS_REMOVED,

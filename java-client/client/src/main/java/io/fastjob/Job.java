@@ -212,7 +212,7 @@ public final class Job {
     }
 
     /**
-     * What happens to a tick while an earlier run is alive. Default: skip.
+     * What happens to a run that is due while an earlier one is alive. Default: skip.
      *
      * @param overlap the policy
      * @return a copy with it
@@ -231,6 +231,39 @@ public final class Job {
     public Job catchUp(CatchUp catchUp) {
         Objects.requireNonNull(catchUp, "catchUp");
         return with(f -> f.catchUp = catchUp);
+    }
+
+    /**
+     * No tick lies before this instant. Default: no such bound.
+     *
+     * @param instant the first instant of its life
+     * @return a copy with it
+     */
+    public Job startAt(Instant instant) {
+        long millis = Durations.millis("startAt", instant);
+        return with(f -> f.startAtMs = millis);
+    }
+
+    /**
+     * No tick lies at this instant or after it. Default: no such bound.
+     *
+     * @param instant the end of its life
+     * @return a copy with it
+     */
+    public Job endAt(Instant instant) {
+        long millis = Durations.millis("endAt", instant);
+        return with(f -> f.endAtMs = millis);
+    }
+
+    /**
+     * The run of a tick is due up to this much later, but before the next tick. Default 0.
+     *
+     * @param most 0 to 24 h
+     * @return a copy with it
+     */
+    public Job tickJitter(Duration most) {
+        long millis = Durations.millis("tickJitter", most);
+        return with(f -> f.tickJitterMs = millis);
     }
 
     /**
@@ -393,6 +426,9 @@ public final class Job {
         Routing routing = Routing.LEAST_BUSY;
         String managedBy = "";
         @Nullable Long sourceVersion;
+        @Nullable Long startAtMs;
+        @Nullable Long endAtMs;
+        long tickJitterMs;
 
         Fields copy() {
             try {

@@ -113,6 +113,7 @@ final class JobWire {
         optional(out, 12, f.lostAfterMs);
         out.bool(13, f.atMostOnce).integer(14, f.priority).integer(15, f.routing.ordinal()).text(16, f.managedBy);
         optional(out, 17, f.sourceVersion);
+        if (f.startAtMs != null || f.endAtMs != null || f.tickJitterMs != 0) out.message(18, timing(f));
         return out;
     }
 
@@ -137,6 +138,7 @@ final class JobWire {
                 case 15: f.routing = Enums.at(Routing.values(), in.int32(), Routing.LEAST_BUSY); break;
                 case 16: f.managedBy = in.text(); break;
                 case 17: f.sourceVersion = in.integer(); break;
+                case 18: timing(in.message(), f); break;
                 default: break;
             }
         }
@@ -260,19 +262,37 @@ final class JobWire {
         ProtoWriter out = new ProtoWriter().integer(1, catchUp.policy().ordinal());
         optional(out, 2, catchUp.thresholdMs());
         optional(out, 3, catchUp.windowMs());
+        optional(out, 4, catchUp.maxRuns());
         return out;
+    }
+
+    private static ProtoWriter timing(Job.Fields f) {
+        ProtoWriter out = new ProtoWriter();
+        optional(out, 1, f.startAtMs);
+        optional(out, 2, f.endAtMs);
+        return out.integer(3, f.tickJitterMs);
+    }
+
+    private static void timing(ProtoReader in, Job.Fields f) {
+        for (int tag = in.next(); tag != 0; tag = in.next()) {
+            if (tag == 1) f.startAtMs = in.integer();
+            if (tag == 2) f.endAtMs = in.integer();
+            if (tag == 3) f.tickJitterMs = in.integer();
+        }
     }
 
     private static CatchUp catchUp(ProtoReader in) {
         CatchUp.Policy policy = CatchUp.Policy.LATEST;
         Long threshold = null;
         Long window = null;
+        Long maxRuns = null;
         for (int tag = in.next(); tag != 0; tag = in.next()) {
             if (tag == 1) policy = Enums.at(CatchUp.Policy.values(), in.int32(), CatchUp.Policy.LATEST);
             if (tag == 2) threshold = in.integer();
             if (tag == 3) window = in.integer();
+            if (tag == 4) maxRuns = in.integer();
         }
-        return new CatchUp(policy, threshold, window);
+        return new CatchUp(policy, threshold, window, maxRuns);
     }
 
     private static ProtoWriter retry(Job.Fields f) {

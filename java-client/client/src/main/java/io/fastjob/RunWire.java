@@ -13,7 +13,7 @@ import java.util.UUID;
 final class RunWire {
     private static final Source[] SOURCES = {
         Source.UNKNOWN, Source.CRON, Source.FIXED_RATE, Source.FIXED_DELAY, Source.AT, Source.API, Source.MANUAL,
-        Source.UNKNOWN, Source.DAILY_WINDOW
+        Source.BACKFILL, Source.DAILY_WINDOW
     };
     private static final RunState[] STATES = {
         RunState.UNKNOWN, RunState.SCHEDULED, RunState.DISPATCHED, RunState.SUCCEEDED, RunState.FAILED,

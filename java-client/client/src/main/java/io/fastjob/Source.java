@@ -16,6 +16,8 @@ public enum Source {
     API,
     /** A person. */
     MANUAL,
+    /** A past tick that is run on demand. */
+    BACKFILL,
     /** Something this version of the client does not know. */
     UNKNOWN
 }
