@@ -334,6 +334,7 @@ impl Stage {
             node.stop()?;
         }
         lines.extend(self.runtime.block_on(self.database.sql().owner_log(APP))?);
+        lines.extend(self.runtime.block_on(self.database.sql().commits())?);
         let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
         std::fs::write(history, &text).map_err(|error| format!("failed to write the history: {error}"))?;
         let (violations, figures) = checker::check(&text)?;

@@ -180,7 +180,8 @@ impl Postgres {
             Durability::Memory => "off",
         };
         let settings = format!(
-            "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=300 -c fsync={sync}",
+            "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=300 \
+             -c track_commit_timestamp=on -c fsync={sync}",
             self.port
         );
         let log = self.place.join("log");

@@ -23,6 +23,7 @@ pub(crate) struct History {
     pub(crate) runs: HashMap<String, At<Run>>,
     pub(crate) gaps: Vec<At<Gap>>,
     pub(crate) owners: Vec<At<Owner>>,
+    pub(crate) commits: Vec<At<Commit>>,
 }
 
 /// A part and the line that told it.
@@ -255,6 +256,14 @@ pub(crate) struct Owner {
     pub(crate) reason: String,
 }
 
+/// When the database committed the last change of a run that has ended or is under way, or the beginning of an epoch.
+#[derive(Clone, Deserialize, Debug)]
+pub(crate) struct Commit {
+    pub(crate) run: Option<String>,
+    pub(crate) epoch: Option<u64>,
+    pub(crate) at_ms: i64,
+}
+
 #[derive(Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum Line {
@@ -272,6 +281,7 @@ enum Line {
     Run(Run),
     Gap(Gap),
     Owner(Owner),
+    Commit(Commit),
 }
 
 impl History {
@@ -329,6 +339,7 @@ impl History {
             }
             Line::Gap(of) => self.gaps.push(At { line, of }),
             Line::Owner(of) => self.owners.push(At { line, of }),
+            Line::Commit(of) => self.commits.push(At { line, of }),
         }
         Ok(())
     }

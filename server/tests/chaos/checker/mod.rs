@@ -68,6 +68,7 @@ pub(crate) fn check(text: &str) -> Result<(Vec<Violation>, Figures), String> {
     runs::duplicates_have_their_cause(&history, &mut found);
     runs::killers_are_quarantined(&history, &mut found);
     owners::epochs_rise(&history, &mut found);
+    owners::nothing_is_committed_late(&history, &mut found);
     owners::takeovers_are_bounded(&history, &mut found);
     calls::skipping_runs_do_not_overlap(&history, &mut found);
     calls::acknowledged_calls_survive(&history, &mut found);

@@ -1,8 +1,8 @@
 //! G6 and G7: one writer per shard, and how long it took to find the next one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::history::{At, Execution, Fault, History, Owner};
+use super::history::{At, Commit, Execution, Fault, History, Owner};
 use super::{EARLY_MS, Found};
 
 /// G6: epochs only rise, each attempt was made by the owner of its epoch, and none after a newer epoch had begun.
@@ -53,6 +53,40 @@ pub(crate) fn epochs_rise(history: &History, found: &mut Found) {
                 );
                 found.add("G6", [run.line, newer.line], text);
             }
+        }
+    }
+}
+
+/// G6, of databases that tell when they committed: no end and no dispatch of a run that was decided before an epoch
+/// began, and so by the owner of an earlier one, is committed after that beginning.
+pub(crate) fn nothing_is_committed_late(history: &History, found: &mut Found) {
+    let shards: BTreeSet<(&str, u64)> =
+        history.owners.iter().map(|owner| (&*owner.app, owner.shard)).collect();
+    if shards.len() != 1 || history.clock_moved() {
+        return;
+    }
+    // Servers know the database's time but roughly, and on a busy machine by worse.
+    let clear_of_clocks = history.config.lease_ms / 2;
+    let begun = |commit: &At<Commit>| {
+        let owner = history.owners.iter().find(|owner| Some(owner.epoch) == commit.epoch)?;
+        Some((owner.epoch, owner.at_ms, commit.at_ms))
+    };
+    let epochs: Vec<(u64, i64, i64)> = history.commits.iter().filter_map(begun).collect();
+    for commit in &history.commits {
+        let Some(run) = commit.run.as_ref().and_then(|id| history.runs.get(id)) else { continue };
+        let dispatched =
+            run.attempts.last().filter(|_| run.state == "dispatched").map(|one| one.dispatched_ms);
+        let Some(decided) = run.ended_ms.or(dispatched) else { continue };
+        let late = epochs.iter().find(|(_, at_ms, committed_ms)| {
+            decided + clear_of_clocks < *at_ms && *committed_ms < commit.at_ms
+        });
+        if let Some((epoch, _, committed_ms)) = late {
+            let by = commit.at_ms - committed_ms;
+            let text = format!(
+                "run {}: its last change was committed {by} ms after epoch {epoch} had begun",
+                run.id
+            );
+            found.add("G6", [run.line, commit.line], text);
         }
     }
 }

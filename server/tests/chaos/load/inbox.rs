@@ -90,6 +90,25 @@ impl Sql {
         }
     }
 
+    /// When it committed what it holds, as lines of the history, if it can tell.
+    pub(crate) async fn commits(&self) -> Result<Vec<Value>, String> {
+        const COMMITS: &str = "
+            SELECT id::text, NULL, (extract(epoch FROM pg_xact_commit_timestamp(xmin)) * 1000)::bigint FROM fastjob_run
+            WHERE ended_at IS NOT NULL OR state = 1
+            UNION ALL
+            SELECT NULL, epoch, (extract(epoch FROM pg_xact_commit_timestamp(xmin)) * 1000)::bigint FROM fastjob_owner_log
+            WHERE reason <> 'released'";
+        let Self::Postgres(url) = self else { return Ok(Vec::new()) };
+        let failed = |error: sqlx::Error| format!("failed to read when rows were committed: {error}");
+        let mut connection = PgConnection::connect(url).await.map_err(failed)?;
+        let rows: Vec<(Option<String>, Option<i64>, Option<i64>)> =
+            sqlx::query_as(COMMITS).fetch_all(&mut connection).await.map_err(failed)?;
+        let told = rows.into_iter().filter_map(|(run, epoch, at_ms)| {
+            Some(json!({"kind": "commit", "run": run, "epoch": epoch, "at_ms": at_ms?}))
+        });
+        Ok(told.collect())
+    }
+
     /// The log of owners, as lines of the history.
     pub(crate) async fn owner_log(&self, app: &str) -> Result<Vec<Value>, String> {
         let failed = |error: sqlx::Error| format!("failed to read the log of owners: {error}");
