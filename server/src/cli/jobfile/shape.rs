@@ -22,6 +22,13 @@ pub(super) const JOB: &[Field] = &[
     field("name", Kind::Text, "Its name; 1 to 128 characters."),
     field("handler", Kind::Text, "Which of the workers' handlers runs it."),
     field("trigger", Kind::Fields(TRIGGER), "When it fires; only when called if this is left out."),
+    field("start", Kind::Instant, "No tick lies before it. Default: there is no start."),
+    field("end", Kind::Instant, "No tick lies at it or after it. Default: there is no end."),
+    field(
+        "jitter",
+        Kind::Duration,
+        "A run is due up to this much after its tick, always the same for the same tick. Default 0s, at most 24h.",
+    ),
     field("params", Kind::Anything, "What its handler gets, as JSON."),
     field("params_json", Kind::Text, "What its handler gets: JSON text, kept to the letter."),
     field("params_text", Kind::Text, "What its handler gets: text."),
@@ -98,6 +105,11 @@ const CATCH_UP: &[Field] = &[
         Kind::Duration,
         "Older ticks are never made up for. Default 1h for periods under a day, else 24h.",
     ),
+    field(
+        "max_runs",
+        Kind::Whole { least: 1, most: 1_000 },
+        "How many ticks the policy all makes up for, the newest. Default 100.",
+    ),
 ];
 
 const RETRY: &[Field] = &[
@@ -128,6 +140,11 @@ pub(super) fn read(of: &mut Fields<'_>) -> v1::JobSpec {
         name: of.required_text("name").unwrap_or_default(),
         handler: of.required_text("handler").unwrap_or_default(),
         trigger: Some(v1::Trigger { kind: Some(read_trigger(of)) }),
+        timing: Some(v1::Timing {
+            start_at: of.instant("start"),
+            end_at: of.instant("end"),
+            jitter_ms: of.duration("jitter").unwrap_or_default(),
+        }),
         params: params::read(of),
         enabled: of.flag("enabled"),
         overlap: of.one_of("overlap", &OVERLAPS),
@@ -217,6 +234,7 @@ fn read_catch_up(mut of: Fields<'_>) -> v1::CatchUp {
         policy: of.one_of("policy", &CATCH_UPS),
         threshold_ms: of.duration("threshold"),
         window_ms: of.duration("window"),
+        max_runs: of.whole("max_runs"),
     }
 }
 
@@ -232,7 +250,10 @@ fn read_retry(mut of: Fields<'_>) -> v1::Retry {
 
 /// Where a field of the protocol stands in a job's YAML.
 pub(super) fn yaml_path(wire: &str) -> String {
-    const RENAMED: [(&str, &str); 5] = [
+    const RENAMED: [(&str, &str); 8] = [
+        ("timing.start_at", "start"),
+        ("timing.end_at", "end"),
+        ("timing.jitter_ms", "jitter"),
         ("attempt_timeout_ms", "timeout"),
         ("cancel_grace_ms", "grace"),
         ("trigger.cron.expression", "trigger.cron"),
@@ -266,6 +287,7 @@ pub(super) fn write(spec: &v1::JobSpec) -> Node {
     let word =
         |words: &Words, value: i32, default: i32| (value != default).then(|| Node::text(words.word(value)));
     let trigger = spec.trigger.as_ref().and_then(|trigger| trigger.kind.as_ref()).and_then(write_trigger);
+    let timing = spec.timing.unwrap_or_default();
     let (params_name, params) = match &spec.params {
         Some(given) if spec.params != default.params => params::write(given),
         _ => ("params", None),
@@ -274,6 +296,9 @@ pub(super) fn write(spec: &v1::JobSpec) -> Node {
         ("name", Some(Node::text(&spec.name))),
         ("handler", Some(Node::text(&spec.handler))),
         ("trigger", trigger),
+        ("start", timing.start_at.map(|at| Node::text(instant_text(at)))),
+        ("end", timing.end_at.map(|at| Node::text(instant_text(at)))),
+        ("jitter", unless(timing.jitter_ms == 0, &|| Node::text(duration_text(timing.jitter_ms)))),
         (params_name, params),
         ("enabled", unless(spec.enabled.unwrap_or(true), &|| Node::plain(false))),
         ("overlap", word(&OVERLAPS, spec.overlap, default.overlap)),
@@ -346,6 +371,7 @@ fn write_catch_up(given: v1::CatchUp, default: v1::CatchUp) -> Option<Node> {
         ("policy", policy),
         ("threshold", duration(given.threshold_ms, default.threshold_ms)),
         ("window", duration(given.window_ms, default.window_ms)),
+        ("max_runs", given.max_runs.filter(|_| given.max_runs != default.max_runs).map(Node::plain)),
     ])
 }
 

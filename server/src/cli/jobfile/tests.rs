@@ -349,11 +349,14 @@ fn specs() -> impl Strategy<Value = v1::JobSpec> {
             v1::Retry { retries, backoff, delay_ms, max_delay_ms, jitter }
         },
     );
-    let first = (names(), names(), triggers(), prop::option::of(payloads()), any::<Option<bool>>(), 0..2_i32);
-    let second = (0..2_i32, ms(), ms(), prop::option::of(retry), ms(), ms(), ms(), ms());
+    let first = (names(), names(), triggers(), prop::option::of(payloads()), any::<Option<bool>>(), 0..6_i32);
+    let timing = (prop::option::of(0..1_000_i64), prop::option::of(1_000..9_000_i64), 0..86_400_000_i64);
+    let second = (0..3_i32, ms(), ms(), prop::option::of(retry), ms(), ms(), ms(), ms());
     let third =
         (any::<bool>(), -100..=100_i32, 0..2_i32, any::<bool>(), prop::option::of(0..i64::MAX as u64));
-    (first, second, third).prop_map(|(first, second, third)| {
+    let more = (timing, prop::option::of(1..=1_000_u32));
+    (first, second, third, more).prop_map(|(first, second, third, more)| {
+        let ((start_at, end_at, jitter_ms), max_runs) = more;
         let (name, handler, kind, params, enabled, overlap) = first;
         let (policy, threshold_ms, window_ms, retry, timeout, deadline, grace, lost) = second;
         let (at_most_once, priority, routing, console, source_version) = third;
@@ -361,10 +364,11 @@ fn specs() -> impl Strategy<Value = v1::JobSpec> {
             name,
             handler,
             trigger: Some(v1::Trigger { kind: Some(kind) }),
+            timing: Some(v1::Timing { start_at, end_at, jitter_ms }),
             params,
             enabled,
             overlap,
-            catch_up: Some(v1::CatchUp { policy, threshold_ms, window_ms }),
+            catch_up: Some(v1::CatchUp { policy, threshold_ms, window_ms, max_runs }),
             retry,
             attempt_timeout_ms: timeout,
             start_deadline_ms: deadline,

@@ -13,7 +13,7 @@ fn zone(name: &str) -> TimeZone {
 fn civil(rival: &Rival, zone: &TimeZone, from: &str, count: usize) -> Vec<String> {
     let from: Timestamp = from.parse().expect("an instant");
     let show =
-        |at: Timestamp| jiff::Zoned::new(at, zone.clone()).strftime("%m-%d %H:%M:%S %:::z").to_string();
+        |at: Timestamp| at.to_zoned_datetime(zone.clone()).strftime("%m-%d %H:%M:%S %:::z").to_string();
     rival.ticks(from, count).into_iter().map(show).collect()
 }
 
@@ -283,7 +283,7 @@ mod engines {
             } else {
                 let show = |ticks: &[i64]| {
                     let at = |ms: &i64| {
-                        jiff::Zoned::new(Timestamp::from_millisecond(*ms).expect("in range"), zone.clone())
+                        Timestamp::from_millisecond(*ms).expect("in range").to_zoned_datetime(zone.clone())
                     };
                     ticks
                         .iter()
