@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the cron engine beside Quartz, Spring and croner. Usage: scripts/differential.sh [cases [seed]]
+# Runs the cron engine beside Quartz, Spring and croner, and the importers' evaluator beside Quartz and cron-utils. Usage: scripts/differential.sh [cases [seed]]
 # Known differences are counted, any other fails: docs/cron-differences.md.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -26,3 +26,5 @@ export FASTJOB_QUARTZ_2_3 FASTJOB_QUARTZ_2_5 FASTJOB_SPRING FASTJOB_CRONER
 export FASTJOB_DIFFERENTIAL_CASES=${1:-3000} FASTJOB_DIFFERENTIAL_SEED=${2:-1}
 
 cargo test --workspace --test schedule_oracle -- --ignored --nocapture --test-threads=1 known_differences
+# The evaluator of `fastjob import` beside the engines that it speaks for.
+cargo test --workspace --lib -- --ignored --nocapture --test-threads=1 fires_when_its_evaluator_says
