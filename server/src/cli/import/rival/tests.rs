@@ -171,13 +171,13 @@ mod engines {
     #[ignore = "needs Quartz: make differential"]
     fn quartz_fires_when_its_evaluator_says() {
         let driver = "../core/tests/schedule_oracle/drivers/QuartzTicks.java";
-        compare("FASTJOB_QUARTZ_CLASSPATH", driver, Flavour::Quartz);
+        compare("FASTJOB_QUARTZ_2_5", driver, Flavour::Quartz);
     }
 
     #[test]
     #[ignore = "needs cron-utils: make differential"]
     fn cron_utils_fires_when_its_evaluator_says() {
-        compare("FASTJOB_CRON_UTILS_CLASSPATH", "tests/drivers/CronUtilsTicks.java", Flavour::CronUtils);
+        compare("FASTJOB_CRON_UTILS", "tests/drivers/CronUtilsTicks.java", Flavour::CronUtils);
     }
 
     fn field(least: u32, most: u32, step: u32) -> impl Strategy<Value = String> {
