@@ -22,13 +22,9 @@ pub(super) const JOB: &[Field] = &[
     field("name", Kind::Text, "Its name; 1 to 128 characters."),
     field("handler", Kind::Text, "Which of the workers' handlers runs it."),
     field("trigger", Kind::Fields(TRIGGER), "When it fires; only when called if this is left out."),
-    field("start", Kind::Instant, "No tick lies before it. Default: there is no start."),
-    field("end", Kind::Instant, "No tick lies at it or after it. Default: there is no end."),
-    field(
-        "jitter",
-        Kind::Duration,
-        "A run is due up to this much after its tick, always the same for the same tick. Default 0s, at most 24h.",
-    ),
+    field("start_at", Kind::Instant, "No tick lies before it."),
+    field("end_at", Kind::Instant, "No tick lies at it or after it."),
+    field("jitter", Kind::Duration, "Each tick's run is due up to this much later. Default 0s, at most 24h."),
     field("params", Kind::Anything, "What its handler gets, as JSON."),
     field("params_json", Kind::Text, "What its handler gets: JSON text, kept to the letter."),
     field("params_text", Kind::Text, "What its handler gets: text."),
@@ -108,7 +104,7 @@ const CATCH_UP: &[Field] = &[
     field(
         "max_runs",
         Kind::Whole { least: 1, most: 1_000 },
-        "How many ticks the policy all makes up for, the newest. Default 100.",
+        "Of the policy all: how many fire. Default 100.",
     ),
 ];
 
@@ -140,11 +136,7 @@ pub(super) fn read(of: &mut Fields<'_>) -> v1::JobSpec {
         name: of.required_text("name").unwrap_or_default(),
         handler: of.required_text("handler").unwrap_or_default(),
         trigger: Some(v1::Trigger { kind: Some(read_trigger(of)) }),
-        timing: Some(v1::Timing {
-            start_at: of.instant("start"),
-            end_at: of.instant("end"),
-            jitter_ms: of.duration("jitter").unwrap_or_default(),
-        }),
+        timing: read_timing(of),
         params: params::read(of),
         enabled: of.flag("enabled"),
         overlap: of.one_of("overlap", &OVERLAPS),
@@ -229,6 +221,11 @@ fn read_window(mut of: Fields<'_>) -> v1::DailyWindow {
     }
 }
 
+fn read_timing(of: &mut Fields<'_>) -> Option<v1::Timing> {
+    let (start_at, end_at) = (of.instant("start_at"), of.instant("end_at"));
+    Some(v1::Timing { start_at, end_at, jitter_ms: of.duration("jitter").unwrap_or_default() })
+}
+
 fn read_catch_up(mut of: Fields<'_>) -> v1::CatchUp {
     v1::CatchUp {
         policy: of.one_of("policy", &CATCH_UPS),
@@ -250,10 +247,7 @@ fn read_retry(mut of: Fields<'_>) -> v1::Retry {
 
 /// Where a field of the protocol stands in a job's YAML.
 pub(super) fn yaml_path(wire: &str) -> String {
-    const RENAMED: [(&str, &str); 8] = [
-        ("timing.start_at", "start"),
-        ("timing.end_at", "end"),
-        ("timing.jitter_ms", "jitter"),
+    const RENAMED: [(&str, &str); 5] = [
         ("attempt_timeout_ms", "timeout"),
         ("cancel_grace_ms", "grace"),
         ("trigger.cron.expression", "trigger.cron"),
@@ -264,6 +258,7 @@ pub(super) fn yaml_path(wire: &str) -> String {
         return (*yaml).to_owned();
     }
     let path = wire.strip_suffix("_ms").unwrap_or(wire);
+    let path = path.strip_prefix("timing.").unwrap_or(path);
     if wire == "trigger.daily_window.zone" {
         return "trigger.zone".to_owned();
     }
@@ -288,6 +283,7 @@ pub(super) fn write(spec: &v1::JobSpec) -> Node {
         |words: &Words, value: i32, default: i32| (value != default).then(|| Node::text(words.word(value)));
     let trigger = spec.trigger.as_ref().and_then(|trigger| trigger.kind.as_ref()).and_then(write_trigger);
     let timing = spec.timing.unwrap_or_default();
+    let instant = |at: Option<i64>| at.map(|at| Node::text(instant_text(at)));
     let (params_name, params) = match &spec.params {
         Some(given) if spec.params != default.params => params::write(given),
         _ => ("params", None),
@@ -296,9 +292,9 @@ pub(super) fn write(spec: &v1::JobSpec) -> Node {
         ("name", Some(Node::text(&spec.name))),
         ("handler", Some(Node::text(&spec.handler))),
         ("trigger", trigger),
-        ("start", timing.start_at.map(|at| Node::text(instant_text(at)))),
-        ("end", timing.end_at.map(|at| Node::text(instant_text(at)))),
-        ("jitter", unless(timing.jitter_ms == 0, &|| Node::text(duration_text(timing.jitter_ms)))),
+        ("start_at", instant(timing.start_at)),
+        ("end_at", instant(timing.end_at)),
+        ("jitter", duration(Some(timing.jitter_ms), Some(0))),
         (params_name, params),
         ("enabled", unless(spec.enabled.unwrap_or(true), &|| Node::plain(false))),
         ("overlap", word(&OVERLAPS, spec.overlap, default.overlap)),
