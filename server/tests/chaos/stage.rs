@@ -14,9 +14,10 @@ use super::checker::{self, Figures, Violation};
 use super::clock::{Chance, now_ms};
 use super::database::{Access, Database};
 use super::faketime::FakeTime;
-use super::harness::fastjob;
+use super::harness::{Server, fastjob};
 use super::ledger;
 use super::load::Load;
+use super::mutants::Mutant;
 use super::nodes::{Node, Workers, free_address};
 use super::observer::Observer;
 use super::plans::Terms;
@@ -48,8 +49,10 @@ pub(crate) struct Setting {
     pub(crate) servers: usize,
     pub(crate) workers: usize,
     pub(crate) terms: Terms,
+    /// Workers pull their attempts.
+    pub(crate) pulls: bool,
     /// A planted bug, in builds that have them.
-    pub(crate) mutant: Option<String>,
+    pub(crate) mutant: Option<Mutant>,
     /// Whether each round is done once, or as often as the full test asks.
     pub(crate) rounds: u64,
 }
@@ -89,6 +92,7 @@ pub(crate) struct Stage {
     pub(crate) workers: Workers,
     pub(crate) observer: Observer,
     pub(crate) database: Database,
+    place: PathBuf,
     clock: Option<FakeTime>,
     /// By how much the database's clock is ahead now.
     offset_ms: i64,
@@ -133,7 +137,10 @@ impl Stage {
             ("FASTJOB_TOKEN", token.clone()),
         ];
         if let Some(mutant) = &setting.mutant {
-            workers.variables.push(("FASTJOB_MUTANT", mutant.clone()));
+            workers.variables.push(("FASTJOB_MUTANT", mutant.name.to_owned()));
+        }
+        if setting.pulls {
+            workers.variables.push(("CHAOS_PULL", "1".to_owned()));
         }
         workers.start_all()?;
         peers.add(std::process::id(), "client");
@@ -155,6 +162,7 @@ impl Stage {
             workers,
             observer,
             database,
+            place: place.to_owned(),
             clock,
             offset_ms: 0,
             load: Some(load),
@@ -166,7 +174,22 @@ impl Stage {
             points: (&[], 0),
         };
         stage.wait_until("handlers are entered", |stage| stage.observer.starts() >= WARM)?;
+        if let Some(mutant) = stage.setting.mutant.filter(|mutant| mutant.late) {
+            stage.plant(mutant)?;
+        }
         Ok(stage)
+    }
+
+    /// Starts each server again, with the bug.
+    fn plant(&mut self, mutant: Mutant) -> Result<(), String> {
+        self.fault("restart in order", Harm::OUTAGE, |stage| {
+            for node in &mut stage.nodes {
+                node.stop()?;
+                node.server.settings.push(("FASTJOB_MUTANT", mutant.name));
+                node.start()?;
+            }
+            Ok(())
+        })
     }
 
     /// Does something to somebody and notes it. What `act` does is the fault from its beginning to its end.
@@ -184,6 +207,16 @@ impl Stage {
             "outage": harm.outage, "takeover": harm.takeover, "away": harm.away,
         }));
         Ok(done)
+    }
+
+    /// A server with the configuration of another, that would listen here.
+    pub(crate) fn twin(&self, which: usize, address: &str) -> Result<Server, String> {
+        let home = self.place.join("twin");
+        std::fs::create_dir_all(&home).map_err(|error| error.to_string())?;
+        let mut twin = self.database.server(&self.place, &home, APP)?;
+        twin.settings.clone_from(&self.nodes[which].server.settings);
+        address.clone_into(&mut twin.rpc);
+        Ok(twin)
     }
 
     /// Sets the database's clock against that of everybody else, and makes sure that it moved.
@@ -416,8 +449,8 @@ fn node(
     if let Some(link) = &link {
         set("FASTJOB_DATABASE__URL", database.url_through(link.address));
     }
-    if let Some(mutant) = &setting.mutant {
-        set("FASTJOB_MUTANT", mutant.clone());
+    if let Some(mutant) = setting.mutant.filter(|mutant| !mutant.late) {
+        set("FASTJOB_MUTANT", mutant.name.to_owned());
     }
     let address =
         free_address(&mut Chance::new(setting.seed ^ which as u64 ^ u64::from(std::process::id())))?;

@@ -42,6 +42,7 @@ impl<T> std::ops::Deref for At<T> {
 
 #[derive(Clone, Deserialize, Default, Debug)]
 pub(crate) struct Config {
+    pub(crate) database: String,
     pub(crate) renew_ms: i64,
     pub(crate) lease_ms: i64,
     pub(crate) lost_after_ms: i64,
@@ -348,6 +349,40 @@ impl History {
         let since = at_ms - self.config.lease_ms;
         let set = self.clocks.iter().filter(|set| since < set.at_ms && set.at_ms <= at_ms);
         set.map(|set| set.offset_ms).fold(self.offset_ms(since), i64::max)
+    }
+
+    /// The latest time that the database's clock has shown to anybody by this instant: what was due then may start, also
+    /// if the clock was set back since.
+    pub(crate) fn shown_ms(&self, at_ms: i64) -> i64 {
+        let sets = self.clocks.iter().filter(|set| set.at_ms <= at_ms);
+        let ends = sets.map(|set| at_ms.min(set.at_ms + self.config.lease_ms - 1));
+        ends.chain([at_ms]).map(|at| at + self.believed_offset_ms(at)).fold(i64::MIN, i64::max)
+    }
+
+    /// The least that anybody may have taken the database's clock to show.
+    pub(crate) fn shown_least_ms(&self, at_ms: i64) -> i64 {
+        let since = at_ms - self.config.lease_ms;
+        let set = self.clocks.iter().filter(|set| since < set.at_ms && set.at_ms <= at_ms);
+        at_ms + set.map(|set| set.offset_ms).fold(self.offset_ms(since), i64::min)
+    }
+
+    /// What the database's clock left out when it was set ahead: its ticks were seen by nobody.
+    pub(crate) fn left_out(&self) -> Vec<(i64, i64)> {
+        let before = |set: &ClockSet| self.offset_ms(set.at_ms - 1);
+        let ahead = self.clocks.iter().filter(|set| set.offset_ms > before(set));
+        ahead.map(|set| (set.at_ms + before(set), set.at_ms + set.offset_ms)).collect()
+    }
+
+    /// The instants at which the database's clock may have shown this, by everybody else's.
+    pub(crate) fn observed_ms(&self, shown_ms: i64) -> Vec<i64> {
+        let begins = [i64::MIN].into_iter().chain(self.clocks.iter().map(|set| set.at_ms));
+        let ends = self.clocks.iter().map(|set| set.at_ms + self.config.lease_ms).chain([i64::MAX]);
+        let spans = begins.zip(ends);
+        spans
+            .map(|(begin, end)| (begin, shown_ms - self.offset_ms(begin), end))
+            .filter(|(begin, at, end)| begin <= at && at < end)
+            .map(|(_, at, _)| at)
+            .collect()
     }
 
     /// From here on nothing new was asked for, by the database's clock.
