@@ -86,6 +86,7 @@ pub async fn run(config: Config, start: Start) -> anyhow::Result<()> {
     let rpc_address = config.rpc.advertise.clone().unwrap_or(rpc.local_addr()?.to_string());
     let http_address = http.local_addr()?.to_string();
 
+    let terms = lease::terms(&config.cluster);
     let time = DatabaseTime::new(Arc::new(SystemClock));
     let store = open_store(&config, &time).await?;
     let clock: Arc<dyn Clock> = Arc::new(time.clone());
@@ -94,6 +95,9 @@ pub async fn run(config: Config, start: Start) -> anyhow::Result<()> {
         token = first_run::prepare(&store, &start, time.now()) => token?,
         () = start.shutdown.cancelled() => return Ok(()),
     };
+    if let Some(key) = &key {
+        cluster::membership::belong(&store, key, terms).await?;
+    }
     let server = ServerId::new(time.now(), &mut Chance::from_seed(rand::random()));
     store.server_join(&joining(server, &rpc_address, &http_address, time.now())).await?;
     cluster::reap_predecessors(&store, server).await?;
@@ -103,7 +107,6 @@ pub async fn run(config: Config, start: Start) -> anyhow::Result<()> {
 
     let (trust, dead) = (Trust::new(time.clone()), CancellationToken::new());
     let (renewed, pulse) = watch::channel(Pulse::default());
-    let terms = lease::terms(&config.cluster);
     let renewing = Renewing::new(server, store.clone(), time.clone(), trust.clone(), terms, renewed);
     let lease = Lease::hold(renewing, dead.clone())?;
     first_renewal(&trust).await?;

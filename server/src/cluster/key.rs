@@ -13,12 +13,16 @@ use tonic::metadata::{Ascii, MetadataValue};
 
 /// What the header of a server's call begins with.
 const SCHEME: &str = "Cluster ";
+/// How much of a hash tells keys apart.
+const ID_BYTES: usize = 16;
 /// The shortest key: what follows the last visible character of the file does not count.
 const MIN_BYTES: usize = 32;
 /// The largest file that may be a key.
 const MAX_BYTES: u64 = 4_096;
 /// Keeps what is sent apart from any other use of the same key.
 const PURPOSE: &[u8] = b"fastjob cluster key, v1\0";
+/// As [`PURPOSE`], for what the database keeps.
+const ID_PURPOSE: &[u8] = b"fastjob cluster key id, v1\0";
 
 /// The key of this server's cluster.
 #[derive(Clone)]
@@ -26,6 +30,7 @@ pub struct ClusterKey {
     header: MetadataValue<Ascii>,
     /// Of the header's bytes.
     hash: [u8; 32],
+    id: String,
 }
 
 /// Why a file is no cluster key: with what to do about it.
@@ -79,15 +84,20 @@ impl ClusterKey {
 
     /// The key of these bytes.
     pub fn of(key: &[u8]) -> Self {
-        let derived = Sha256::new().chain_update(PURPOSE).chain_update(key).finalize();
-        let header = derived.iter().fold(SCHEME.to_owned(), |mut header, byte| {
-            write!(header, "{byte:02x}").expect("a string takes all that is written");
-            header
-        });
+        let derived = |purpose: &[u8]| -> [u8; 32] {
+            Sha256::new().chain_update(purpose).chain_update(key).finalize().into()
+        };
+        let header = hex(SCHEME, &derived(PURPOSE));
+        let id = hex("", &derived(ID_PURPOSE)[..ID_BYTES]);
         let hash = Sha256::digest(&header).into();
         let mut header: MetadataValue<Ascii> = header.parse().expect("hex digits are ASCII");
         header.set_sensitive(true);
-        Self { header, hash }
+        Self { header, hash, id }
+    }
+
+    /// Tells keys apart in the database, and reveals none.
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
     /// The `authorization` of a call to another server.
@@ -100,6 +110,13 @@ impl ClusterKey {
         let hash: [u8; 32] = Sha256::digest(authorization).into();
         hash.ct_eq(&self.hash).into()
     }
+}
+
+fn hex(prefix: &str, bytes: &[u8]) -> String {
+    bytes.iter().fold(prefix.to_owned(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a string takes all that is written");
+        text
+    })
 }
 
 impl std::fmt::Debug for ClusterKey {
@@ -131,13 +148,16 @@ mod tests {
         let other = file(&[b'o'; 32], 0o600).1.expect("it is long enough");
         assert!(one.is(same.header().as_bytes()) && same.is(one.header().as_bytes()));
         assert!(!one.is(other.header().as_bytes()) && !one.is(b"") && !one.is(&key));
+        assert!(one.id() == same.id() && one.id() != other.id());
     }
 
     #[test]
     fn the_key_is_neither_sent_nor_shown() {
         let key = "a-key-of-more-than-thirty-two-bytes";
         let read = file(key.as_bytes(), 0o600).1.expect("it is long enough");
-        assert!(!read.header().to_str().expect("it is text").contains(key));
+        let header = read.header();
+        let header = header.to_str().expect("it is text");
+        assert!(!header.contains(key) && !header.contains(read.id()));
         assert_eq!(
             (format!("{read:?}"), format!("{:?}", read.header())),
             ("ClusterKey".into(), "Sensitive".into())

@@ -9,6 +9,7 @@ mod hand_over;
 pub mod inbox;
 pub mod key;
 pub mod lease;
+pub mod membership;
 pub mod peers;
 pub mod reach;
 mod view;

@@ -30,6 +30,8 @@ pub(super) trait Apps {
 
 /// Servers, and who owns what.
 pub(super) trait Ownership {
+    /// Writes down whose database this is, if nobody has, or if it is still the one who is replaced. Answers whose it is.
+    async fn cluster_key_set(&self, key_id: &str, replaced: Option<&str>) -> Result<String, StoreError>;
     /// Writes a new server, state up, seq 0.
     async fn server_join(&self, server: &NewServer) -> Result<(), StoreError>;
     /// Raises the server's own seq from `seq` to `seq + 1`. `None`: the row is not as expected: this server was

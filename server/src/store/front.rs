@@ -55,6 +55,8 @@ sentences! {
 
 // Servers, and who owns what.
 sentences! {
+    /// Writes down whose database this is, if nobody has, or if it is still the one who is replaced. Answers whose it is.
+    Write cluster_key_set(key_id: &str, replaced: Option<&str>) -> String;
     /// Writes a new server, state up, seq 0.
     Write server_join(server: &NewServer) -> ();
     /// Raises the server's own seq from `seq` to `seq + 1`. `None`: the row is not as expected: this server was declared

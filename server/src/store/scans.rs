@@ -45,11 +45,12 @@ impl Scan {
 }
 
 /// All tables; servers read and write every one.
-pub(super) const TABLES: [&str; 12] = [
+pub(super) const TABLES: [&str; 13] = [
     "fastjob_app",
     "fastjob_app_owner",
     "fastjob_attempt",
     "fastjob_change",
+    "fastjob_cluster",
     "fastjob_gap",
     "fastjob_inbox",
     "fastjob_job",

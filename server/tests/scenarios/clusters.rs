@@ -1,6 +1,7 @@
 //! Several servers of one PostgreSQL as an operator meets them: their first start, what `fastjob doctor` says of them, and
 //! of a database or an address that is not as it should be.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -120,4 +121,28 @@ fn an_advertised_address_that_nobody_answers_is_warned_of_and_named_by_doctor() 
     assert_eq!(reach["status"], "warn");
     assert!(reach["detail"].as_str().unwrap().contains("127.0.0.1:1"), "{reach}");
     server.stop().unwrap();
+}
+
+#[test]
+fn a_server_with_another_key_is_refused_while_the_clusters_servers_live_and_takes_over_once_they_are_gone() {
+    let postgres = Postgres::start_with(Durability::Memory).unwrap();
+    let (place, url) = (tempfile::tempdir().unwrap(), postgres.fresh_database().unwrap());
+    let (mut first, _) = server(place.path(), 0, &url, &[]);
+    first.start().unwrap();
+
+    let key = place.path().join("other.key");
+    std::fs::write(&key, "the key of another cluster, which is as long").unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let key: &'static str = key.display().to_string().leak();
+    let (mut other, _) = server(place.path(), 1, &url, &[("FASTJOB_CLUSTER__KEY_FILE", key)]);
+    other.spawn(&[]).unwrap();
+    let ended = other.ended(PATIENCE).unwrap().expect("it was started instead of refused");
+    let log = std::fs::read_to_string(other.log()).unwrap();
+    assert_eq!(ended.code(), Some(1), "{log}");
+    assert!(log.contains("a cluster with another key") && log.contains("cluster.key_file"), "{log}");
+    assert_eq!(of(&doctor(&url), "servers")["detail"], "1 at work");
+
+    first.kill().unwrap();
+    other.start().unwrap();
+    other.stop().unwrap();
 }

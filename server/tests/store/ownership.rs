@@ -17,6 +17,7 @@ crate::on_every_backend! {
     a_shard_is_claimed_only_as_it_was_seen
     a_shard_of_a_living_owner_is_not_claimed_and_of_a_dead_one_is
     an_epoch_rises_to_the_time_of_its_claim_at_least
+    the_first_key_is_the_databases_until_it_is_replaced_by_who_knows_it
     two_deaths_in_a_row_make_one_outage
     a_release_is_for_the_holder_alone_and_begins_an_outage
     an_epoch_is_raised_by_its_holder_alone
@@ -40,6 +41,16 @@ async fn a_server_joins_up_with_seq_0_and_the_newest_is_listed_first(on: Bundle)
         (&seen.rpc_address, &seen.http_address, &seen.version),
         (&joined.rpc_address, &joined.http_address, &joined.version)
     );
+}
+
+async fn the_first_key_is_the_databases_until_it_is_replaced_by_who_knows_it(on: Bundle) {
+    let set = async |key, replaced| on.cluster_key_set(key, replaced).await.unwrap();
+    assert_eq!(set("one", None).await, "one");
+    assert_eq!(set("other", None).await, "one");
+    assert_eq!(set("other", Some("another")).await, "one");
+    assert_eq!(set("one", None).await, "one");
+    assert_eq!(set("other", Some("one")).await, "other");
+    assert_eq!(set("one", None).await, "other");
 }
 
 async fn a_server_cannot_join_twice(on: Bundle) {

@@ -17,8 +17,14 @@ struct Migration {
 }
 
 /// All of them, in order. One that was released is never changed.
-const MIGRATIONS: [Migration; 1] =
-    [Migration { version: 1, name: "init", sql: include_str!("../../../migrations/mysql/0001_init.sql") }];
+const MIGRATIONS: [Migration; 2] = [
+    Migration { version: 1, name: "init", sql: include_str!("../../../migrations/mysql/0001_init.sql") },
+    Migration {
+        version: 2,
+        name: "cluster_key",
+        sql: include_str!("../../../migrations/mysql/0002_cluster_key.sql"),
+    },
+];
 
 /// The newest schema.
 pub(super) const NEWEST: i64 = MIGRATIONS[MIGRATIONS.len() - 1].version;

@@ -19,6 +19,21 @@ use crate::store::row::{self, OWNED, Reader, SERVER, phase_word};
 use crate::store::values::{self, Values as _};
 
 impl Ownership for MySqlStore {
+    async fn cluster_key_set(&self, key_id: &str, replaced: Option<&str>) -> Result<String, StoreError> {
+        const WHAT: &str = "write down whose database it is";
+        let mut write = self.write(WHAT).await?;
+        let insert = sqlx::query(
+            "INSERT INTO fastjob_cluster (id, key_id) VALUES (1, ?)
+             ON DUPLICATE KEY UPDATE key_id = IF(key_id = ?, VALUES(key_id), key_id)",
+        );
+        write.execute(WHAT, insert.bind(key_id).bind(replaced)).await?;
+        let rows = write.all(WHAT, sqlx::query("SELECT id, key_id FROM fastjob_cluster")).await?;
+        write.commit(WHAT).await?;
+        let row =
+            rows.first().ok_or_else(|| StoreError::new(ErrorKind::Data, "fastjob_cluster has no row"))?;
+        Ok(Reader::new(row, "fastjob_cluster", "id").text("key_id")?.to_owned())
+    }
+
     async fn server_join(&self, server: &NewServer) -> Result<(), StoreError> {
         const WHAT: &str = "join as a server";
         let mut write = self.write(WHAT).await?;

@@ -33,6 +33,23 @@ const RENEW: &str =
      ORDER BY other.id";
 
 impl Ownership for PostgresStore {
+    async fn cluster_key_set(&self, key_id: &str, replaced: Option<&str>) -> Result<String, StoreError> {
+        const WHAT: &str = "write down whose database it is";
+        let mut write = self.write(WHAT).await?;
+        let there = sqlx::query_scalar(
+            "INSERT INTO fastjob_cluster AS there (id, key_id) VALUES (1, $1)
+             ON CONFLICT (id) DO UPDATE SET key_id = CASE WHEN there.key_id = $2 THEN $1 ELSE there.key_id END
+             RETURNING key_id",
+        )
+        .bind(key_id)
+        .bind(replaced)
+        .fetch_one(&mut *write)
+        .await
+        .map_err(|error| fault(WHAT, error))?;
+        write.commit().await?;
+        Ok(there)
+    }
+
     async fn server_join(&self, server: &NewServer) -> Result<(), StoreError> {
         const WHAT: &str = "join as a server";
         let mut write = self.write(WHAT).await?;
