@@ -146,11 +146,13 @@ impl Owner {
 
     async fn turn(&mut self, mut batch: Vec<Message>) -> Turn {
         let now = self.shared.time.now();
-        // The clock may have been set since the batch began: what it left out is known before what time it is now.
+        // The clock may have been set since the batch began: what it left out is known before what time it is now, and
+        // so may be what is left out before that it is.
         if let Look::Regained(lapse) = self.shared.trust.look(&mut self.seen) {
             self.missed(Some(lapse.from), lapse.until);
             batch.splice(0..0, std::mem::take(&mut self.own));
         }
+        let now = self.outage.map_or(now, |noted| now.max(noted.until));
         let started = self.shared.time.elapsed();
         let facts = match self.load(&batch, now).await {
             Ok(facts) => facts,

@@ -10,6 +10,7 @@ mod oracle;
 mod owners;
 mod runs;
 mod ticks;
+mod time;
 
 use std::fmt;
 use std::path::Path;

@@ -96,7 +96,7 @@ fn may_have_died(history: &History, at_ms: i64) -> bool {
     let since = |fault: &At<Fault>| fault.begin_ms <= at_ms && at_ms <= fault.end_ms + 2 * lease + LOOK_MS;
     let harms = |fault: &At<Fault>| fault.outage || fault.takeover || fault.away;
     history.faults.iter().any(|fault| harms(fault) && since(fault))
-        || history.stalled_ms(at_ms - 2 * lease, at_ms) >= lease / 2
+        || history.stalled_ms(at_ms - 2 * lease, at_ms) >= lease
 }
 
 /// Who claims has renewed its lease just before, and is dead no sooner than a lease later.

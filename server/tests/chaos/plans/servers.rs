@@ -47,7 +47,8 @@ fn die_at(stage: &mut Stage, failpoint: &'static str) -> Result<bool, String> {
     stage.wait_for_work()?;
     let which = victim(stage);
     let alone = stage.nodes.len() == 1;
-    stage.fault(failpoint, harm(stage), |stage| {
+    // Who takes over may be the one that is armed, and then dies in its turn: no single takeover.
+    stage.fault(failpoint, Harm::OUTAGE, |stage| {
         stage.kill(which)?;
         match stage.nodes[which].start_armed(&format!("{failpoint}:{passes}"), REACHED)? {
             Armed::Killed => {
@@ -56,7 +57,7 @@ fn die_at(stage: &mut Stage, failpoint: &'static str) -> Result<bool, String> {
                 Ok(hit)
             }
             // Another owns the shard by now, and passes its own points.
-            Armed::NotReached if !alone => Ok(true),
+            Armed::NotReached if !alone => stage.nodes[which].disarm().map(|()| true),
             other => Err(format!("failpoint {failpoint}: {other:?}")),
         }
     })
@@ -114,13 +115,16 @@ pub(super) fn pause_in_transaction(stage: &mut Stage) -> Result<(), String> {
         stage.work_for(1_000, 2_000)?;
         let which = victim(stage);
         let passes = 3 + stage.chance.below(20);
+        let alone = stage.nodes.len() == 1;
         stage.fault("pause in a transaction", Harm::OUTAGE, |stage| {
             stage.kill(which)?;
             let node = &mut stage.nodes[which];
             let armed = node.start_armed(&format!("inside_transaction:{passes}:pause"), REACHED)?;
-            if armed != Armed::Paused {
+            match armed {
+                Armed::Paused => {}
                 // Another owns its shards by now; then there is nothing to stand still in.
-                return if stage.nodes.len() > 1 { Ok(()) } else { Err(format!("{armed:?}")) };
+                Armed::NotReached if !alone => return node.disarm(),
+                other => return Err(format!("{other:?}")),
             }
             thread::sleep(Duration::from_secs(seconds));
             node.go_on();
