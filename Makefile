@@ -15,7 +15,7 @@ SECONDS ?= 0
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: help run cluster test build install bench takeover chaos chaos-full chaos-mutants fmt lint clean
+.PHONY: help run cluster test differential build install bench takeover chaos chaos-full chaos-mutants fmt lint clean
 
 help: ## Shows this.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,9 @@ cluster: ## Starts three servers on a throw-away PostgreSQL with sample workers;
 
 test: ## Runs every test of every language.
 	@scripts/test.sh
+
+differential: ## Holds the cron engine against Quartz, Spring and croner; CASES=n, SEED=n.
+	@scripts/differential.sh "$(CASES)" "$(SEED)"
 
 build: ## Leaves release builds in dist/.
 	@scripts/build.sh

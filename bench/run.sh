@@ -49,8 +49,12 @@ case $scenario in
     for one in rust c java; do throughput "$one"; done
     "$bench" lateness
     "$bench" spread
-    "$bench" api-latency ;;
+    "$bench" api-latency
+    "$bench" schedule ;;
   throughput) throughput "$language" "$@" ;;
-  floor | lateness | spread | api-latency) "$bench" "$scenario" "$@" ;;
-  *) echo "bench/run.sh: no scenario $scenario: all, floor, throughput, lateness, spread, api-latency" >&2; exit 2 ;;
+  cluster)
+    case " $* " in *mariadb*) scripts/setup.sh mariadb ;; *) scripts/setup.sh postgres ;; esac
+    "$bench" cluster "$@" ;;
+  floor | lateness | spread | api-latency | schedule) "$bench" "$scenario" "$@" ;;
+  *) echo "bench/run.sh: no scenario $scenario: all, floor, throughput, cluster, lateness, spread, api-latency, schedule" >&2; exit 2 ;;
 esac

@@ -240,17 +240,47 @@ typedef struct {
      */
     const char *handler;
     /**
-     * Trigger: a cron expression of the dialect "quartz", as "* * * * * ?" for each second. At most 256 characters.
+     * Trigger: a cron expression, as "* * * * * ?" for each second. At most 256 characters.
      */
     const char *cron;
     /**
-     * For `cron`: the IANA name of the zone whose civil time it speaks of. NULL: "UTC".
+     * For `cron`: how it is read: "quartz" (also if NULL), "unix" or "spring".
+     */
+    const char *dialect;
+    /**
+     * For `cron` and `window_from`: the IANA name of the zone whose civil time they speak of. NULL: "UTC".
      */
     const char *zone;
+    /**
+     * For `cron` without `*`, range and step in seconds, minutes and hours: a civil time that a gap of the zone swallows
+     * fires at the "next" instant (also if NULL), or is left out: "skip".
+     */
+    const char *gap;
+    /**
+     * As `gap`: a civil time that an overlap of the zone shows twice fires in the "first" pass (also if NULL), or in
+     * "both".
+     */
+    const char *overlap_rule;
     /**
      * Trigger: a fixed rate, 1,000 or more. 0: none.
      */
     int64_t every_ms;
+    /**
+     * For `every_ms`: an instant of the rate, in ms since 1970 UTC. -1: the job's creation.
+     */
+    int64_t phase_ms;
+    /**
+     * For `every_ms`: only from this time of the day on, as "09:00", in `zone`. NULL: at all times.
+     */
+    const char *window_from;
+    /**
+     * For `window_from`: not after this time of the day: up to "24:00".
+     */
+    const char *window_to;
+    /**
+     * For `window_from`: only on these days, as "mon,tue,fri". NULL: every day.
+     */
+    const char *weekdays;
     /**
      * Trigger: this long after the end of the previous run, 0 or more. -1: none.
      */

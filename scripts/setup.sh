@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the named parts need, or names it. Usage: scripts/setup.sh rust c java valgrind postgres mariadb faketime
+# Installs what the named parts need, or names it. Usage: scripts/setup.sh rust c java maven node valgrind python postgres mariadb faketime
 set -euo pipefail
 
 say() { printf '%s\n' "$*" >&2; }
@@ -21,6 +21,7 @@ for part in "$@"; do
       if ! command -v javac >/dev/null 2>&1; then missing+=(openjdk-17-jdk-headless); fi
       need gradle gradle ;;
     maven) need mvn maven ;;
+    node) need node nodejs; need npm npm ;;
     valgrind) need valgrind valgrind ;;
     python) need python3 python3 ;;
     mariadb) PATH=$PATH:/usr/sbin need mariadbd mariadb-server ;;

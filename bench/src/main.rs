@@ -2,6 +2,8 @@
 //! a scheduler around them. Judges nothing: it prints figures, and `bench/README.md` tells how to read them.
 
 mod api_latency;
+mod cluster;
+mod database;
 mod figures;
 mod floor;
 mod lateness;
@@ -9,6 +11,7 @@ mod machine;
 mod probe;
 mod process;
 mod report;
+mod schedule;
 mod server;
 mod spread;
 mod tally;
@@ -30,12 +33,16 @@ enum Scenario {
     Floor(floor::Options),
     /// API runs per second, beside the floor.
     Throughput(throughput::Options),
+    /// API runs per second on PostgreSQL or MariaDB, by one server and by several, beside the floor.
+    Cluster(cluster::Options),
     /// How late ticks are, beside a probe.
     Lateness(lateness::Options),
     /// What a run costs in one app and in a thousand.
     Spread(spread::Options),
     /// From a trigger to its handler on an idle server, beside a probe.
     ApiLatency(api_latency::Options),
+    /// What cron expressions cost, without a server.
+    Schedule(schedule::Options),
     /// The worker of the scenarios.
     #[command(hide = true)]
     Worker(worker::Options),
@@ -50,9 +57,11 @@ fn main() -> anyhow::Result<()> {
         match Arguments::parse().scenario {
             Scenario::Floor(options) => floor::run(options).await,
             Scenario::Throughput(options) => throughput::run(options).await,
+            Scenario::Cluster(options) => cluster::run(options).await,
             Scenario::Lateness(options) => lateness::run(options).await,
             Scenario::Spread(options) => spread::run(options).await,
             Scenario::ApiLatency(options) => api_latency::run(options).await,
+            Scenario::Schedule(options) => schedule::run(&options),
             Scenario::Worker(options) => worker::run(options).await,
             Scenario::FloorWorker(options) => floor::worker::run(options).await,
         }

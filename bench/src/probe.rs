@@ -9,14 +9,14 @@ use tokio::task::JoinSet;
 
 use crate::floor::PARAMS;
 use crate::floor::pipeline::{self, Source};
-use crate::floor::rows::Rows;
+use crate::floor::rows::SqliteRows;
 use crate::floor::stream::{Listener, Session};
 use crate::process::Process;
 use crate::worker::now_us;
 
 /// A database, a stream and the process at its other end.
 pub(crate) struct Probe {
-    rows: Rows,
+    rows: SqliteRows,
     session: Session,
     worker: Process,
     source: Source,
@@ -28,7 +28,7 @@ impl Probe {
     /// Ready to measure.
     pub(crate) async fn start() -> anyhow::Result<Self> {
         let directory = tempfile::tempdir()?;
-        let rows = Rows::create(&directory.path().join("probe.db"), vec![b'x'; PARAMS]).await?;
+        let rows = SqliteRows::create(&directory.path().join("probe.db"), vec![b'x'; PARAMS]).await?;
         let mut tasks = JoinSet::new();
         let listener = Listener::open(&mut tasks).await?;
         let worker = pipeline::start_worker(&listener.address, directory.path())?;

@@ -1,6 +1,6 @@
 //! Processes that a scenario starts, and what a process has used.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -67,16 +67,56 @@ impl Process {
     }
 }
 
+/// Of the fields of `/proc/<pid>/stat` behind the name: the parent, and the clock ticks of user and system, of the process
+/// and then of its children that have ended.
+const PARENT: usize = 1;
+const OWN_TICKS: [usize; 2] = [11, 12];
+const ENDED_CHILDREN_TICKS: [usize; 2] = [13, 14];
+
 /// What a process has used so far; Linux alone tells.
 pub(crate) fn used(pid: u32) -> anyhow::Result<Used> {
-    let path = PathBuf::from(format!("/proc/{pid}"));
-    let stat = std::fs::read_to_string(path.join("stat")).context("failed to read /proc")?;
-    // The name, in parentheses, may hold blanks: the fields are counted after it.
-    let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
-    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
-    let io = std::fs::read_to_string(path.join("io")).unwrap_or_default();
-    let written = io.lines().find_map(|line| line.strip_prefix("write_bytes: ")?.parse().ok()).unwrap_or(0);
-    Ok(Used { cpu: Duration::from_millis((ticks(11) + ticks(12)) * 10), written })
+    let stat = stat(pid)?;
+    let cpu = OWN_TICKS.into_iter().map(|index| stat[index]).sum();
+    Ok(Used { cpu: of_ticks(cpu), written: field(pid, "io", "write_bytes") })
+}
+
+/// What a process and its children have used so far, also those that have ended.
+pub(crate) fn used_by_family(pid: u32) -> anyhow::Result<Used> {
+    let own = stat(pid)?;
+    let ended = ENDED_CHILDREN_TICKS.into_iter().map(|index| own[index]).sum();
+    let ended = Used { cpu: of_ticks(ended), written: 0 };
+    let processes = std::fs::read_dir("/proc").context("failed to read /proc")?.flatten();
+    let processes = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let children = processes.filter(|child| stat(*child).is_ok_and(|stat| stat[PARENT] == u64::from(pid)));
+    // One may end while it is looked at.
+    Ok(children.filter_map(|child| used(child).ok()).fold(used(pid)? + ended, std::ops::Add::add))
+}
+
+/// The most memory that a process has held so far, and what it holds now; bytes.
+pub(crate) fn memory(pid: u32) -> (u64, u64) {
+    (field(pid, "status", "VmHWM") * 1_024, field(pid, "status", "VmRSS") * 1_024)
+}
+
+fn of_ticks(ticks: u64) -> Duration {
+    Duration::from_millis(ticks * 10)
+}
+
+/// The numbers behind the name of a process, 0 for what is none; there are more than are used here.
+fn stat(pid: u32) -> anyhow::Result<Vec<u64>> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).context("failed to read /proc")?;
+    // The name, in parentheses, may hold blanks.
+    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
+    let numbers: Vec<u64> = fields.map(|field| field.parse().unwrap_or(0)).collect();
+    anyhow::ensure!(numbers.len() > ENDED_CHILDREN_TICKS[1], "/proc/{pid}/stat is cut");
+    Ok(numbers)
+}
+
+/// The number of the line `name: number` of a file of a process; 0 if there is none.
+fn field(pid: u32, file: &str, name: &str) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    let value =
+        |line: &str| line.strip_prefix(name)?.strip_prefix(':')?.split_whitespace().next()?.parse().ok();
+    text.lines().find_map(value).unwrap_or(0)
 }
 
 /// What this program has used so far.

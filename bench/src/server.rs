@@ -1,4 +1,5 @@
-//! A FastJob server of a scenario's own: `fastjob dev` on a new directory, on ports that are free.
+//! A FastJob server of a scenario's own, on ports that are free: `fastjob dev` on a new directory, or one of several on a
+//! database.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
-use crate::process::{Process, Used};
+use crate::process::{self, Process, Used};
 
 /// How long a server may take to be ready.
 const READY_WITHIN: Duration = Duration::from_secs(20);
@@ -32,29 +33,32 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts the program `fastjob` and waits until it is ready.
+    /// Starts the program `fastjob` on a new file and waits until it is ready.
     pub(crate) async fn start(fastjob: &Path) -> anyhow::Result<Self> {
         let directory = tempfile::tempdir()?;
-        let ready = directory.path().join("ready.json");
         let mut command = Command::new(fastjob);
         command.arg("dev").arg("--data").arg(directory.path().join("data")).args(["--app", APP]);
-        command.args(["--rpc", "127.0.0.1:0", "--http", "127.0.0.1:0"]).arg("--ready-file").arg(&ready);
-        let mut process = Process::start("the server", command, &directory.path().join("server.log"))?;
-        let until = SystemClock.elapsed() + READY_WITHIN;
-        while !ready.exists() {
-            if let Err(error) = process.check() {
-                let log = std::fs::read_to_string(directory.path().join("server.log")).unwrap_or_default();
-                return Err(error.context(log));
-            }
-            anyhow::ensure!(SystemClock.elapsed() < until, "the server is not ready after {READY_WITHIN:?}");
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-        let ready: Value = serde_json::from_slice(&std::fs::read(&ready)?)?;
-        let text = |name: &str| {
-            let text = ready.get(name).and_then(Value::as_str).map(str::to_owned);
-            text.with_context(|| format!("the ready file has no {name}"))
-        };
-        Ok(Self { rpc: text("rpc")?, http: text("http")?, token: text("token")?, process, directory })
+        command.args(["--rpc", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+        let (ready, process) = started(command, directory.path()).await?;
+        let token = text(&ready, "token")?;
+        Ok(Self { rpc: text(&ready, "rpc")?, http: text(&ready, "http")?, token, process, directory })
+    }
+
+    /// Starts one on the database of this url. The first makes the tables and writes the administrator's token to a file of
+    /// `shared`; the others find it there.
+    pub(crate) async fn join(fastjob: &Path, url: &str, shared: &Path) -> anyhow::Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let (key, token) = (shared.join("cluster.key"), shared.join("admin.token"));
+        let config = directory.path().join("server.toml");
+        let addresses = "[rpc]\naddress = \"127.0.0.1:0\"\n[http]\naddress = \"127.0.0.1:0\"\n";
+        let shared = format!("[database]\nurl = \"{url}\"\n[cluster]\nkey_file = \"{}\"\n", key.display());
+        std::fs::write(&config, format!("{addresses}{shared}"))?;
+        let mut command = Command::new(fastjob);
+        command.arg("serve").arg("--config").arg(&config).arg("--admin-token-file").arg(&token);
+        let (ready, process) = started(command, directory.path()).await?;
+        let token = std::fs::read_to_string(&token).context("the administrator's token was not written")?;
+        let token = token.trim().to_owned();
+        Ok(Self { rpc: text(&ready, "rpc")?, http: text(&ready, "http")?, token, process, directory })
     }
 
     /// Where programs reach it, `host:port`.
@@ -74,7 +78,12 @@ impl Server {
 
     /// A client of [`APP`].
     pub(crate) async fn client(&self) -> anyhow::Result<Client> {
-        let mut options = Options::new([&self.rpc], APP, &self.token);
+        self.client_of(APP, &self.token).await
+    }
+
+    /// A client of this app.
+    pub(crate) async fn client_of(&self, app: &str, token: &str) -> anyhow::Result<Client> {
+        let mut options = Options::new([&self.rpc], app, token);
         options.call_timeout = Duration::from_secs(60);
         Ok(Client::connect(options).await?)
     }
@@ -82,6 +91,11 @@ impl Server {
     /// What its process has used so far.
     pub(crate) fn used(&self) -> anyhow::Result<Used> {
         self.process.used()
+    }
+
+    /// The most memory that it has held, and what it holds now; bytes.
+    pub(crate) fn memory(&self) -> anyhow::Result<(u64, u64)> {
+        Ok(process::memory(self.process.pid()?))
     }
 
     /// The sum of a metric over its labels; 0 if it is not there.
@@ -101,12 +115,38 @@ impl Server {
         Ok(answer.lines().filter_map(value).sum())
     }
 
+    /// Stops it.
+    pub(crate) async fn end(self) -> anyhow::Result<()> {
+        self.process.stop().await
+    }
+
     /// Stops it and opens what it has written.
     pub(crate) async fn stop(self) -> anyhow::Result<Ledger> {
         self.process.stop().await?;
         let path = self.directory.path().join("data/fastjob.db");
         Ok(Ledger { path, _directory: self.directory })
     }
+}
+
+/// Starts it and waits for its ready file, which is answered.
+async fn started(mut command: Command, directory: &Path) -> anyhow::Result<(Value, Process)> {
+    let (ready, log) = (directory.join("ready.json"), directory.join("server.log"));
+    command.arg("--ready-file").arg(&ready);
+    let mut process = Process::start("the server", command, &log)?;
+    let until = SystemClock.elapsed() + READY_WITHIN;
+    while !ready.exists() {
+        if let Err(error) = process.check() {
+            return Err(error.context(std::fs::read_to_string(&log).unwrap_or_default()));
+        }
+        anyhow::ensure!(SystemClock.elapsed() < until, "the server is not ready after {READY_WITHIN:?}");
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    Ok((serde_json::from_slice(&std::fs::read(&ready)?)?, process))
+}
+
+fn text(ready: &Value, name: &str) -> anyhow::Result<String> {
+    let text = ready.get(name).and_then(Value::as_str).map(str::to_owned);
+    text.with_context(|| format!("the ready file has no {name}"))
 }
 
 /// The database of a server that has stopped.

@@ -30,6 +30,9 @@ pub(crate) struct Options {
     /// Seconds of a measurement.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     seconds: u64,
+    /// A connection of the worker's for each app, as if each had a worker of its own; else they share one.
+    #[arg(long)]
+    apart: bool,
     /// Where the JSON goes.
     #[arg(long, default_value = "bench/results")]
     results: PathBuf,
@@ -73,6 +76,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let mut settings = crate::floor::settings().await?;
     settings["due_per_second"] = options.jobs.into();
     settings["seconds"] = options.seconds.into();
+    settings["connections"] = if options.apart { "one for each app" } else { "one for all apps" }.into();
     let about = "jobs due each second, all in one app and one in each of many".to_owned();
     Report { name: "spread".to_owned(), about, settings, figures }.publish(&options.results)
 }
@@ -85,8 +89,9 @@ async fn measure(options: &Options, apps: u32, cost: &mut Cost) -> anyhow::Resul
     std::fs::write(&path, list)?;
     let path = path.to_str().context("the temporary directory is not UTF-8")?;
     let slots = options.jobs.div_ceil(apps).saturating_mul(8).to_string();
-    let tally =
-        Tally::start(&server, Language::Rust, &["--note", "tick", "--apps", path, "--slots", &slots]).await?;
+    let mut arguments = vec!["--note", "tick", "--apps", path, "--slots", &*slots];
+    arguments.extend(options.apart.then_some("--apart"));
+    let tally = Tally::start(&server, Language::Rust, &arguments).await?;
     for (_, _, client) in &clients {
         if apps == 1 {
             put_jobs(client, options.jobs, 1).await?;

@@ -21,13 +21,14 @@ use crate::tally::{Language, Tally};
 use crate::worker::HANDLER;
 
 /// Callers at a time; each waits for the end of its batch before it triggers the next.
-const CALLERS: usize = 4;
+pub(crate) const CALLERS: usize = 4;
 /// How often it is asked whether all runs have ended.
 const ASK_EVERY: Duration = Duration::from_millis(20);
 /// How long the runs of a round may take in all.
-const END_WITHIN: Duration = Duration::from_secs(120);
+pub(crate) const END_WITHIN: Duration = Duration::from_secs(120);
+const MIB: f64 = 1024.0 * 1024.0;
 /// Of the job that is triggered.
-const JOB: &str = "bench";
+pub(crate) const JOB: &str = "bench";
 
 /// How much is measured.
 #[derive(Args)]
@@ -56,13 +57,15 @@ pub(crate) struct Options {
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let runs = options.thousands as usize * 1_000;
     let shape = Shape { writes: 2, batch: 1_000, runs, params: PARAMS };
-    let (mut floors, mut ours) = (Vec::new(), Vec::new());
+    let (mut floors, mut ours, mut memory) = (Vec::new(), Vec::new(), [Vec::new(), Vec::new()]);
     let mut journal = String::new();
     for round in 1..=options.rounds {
         floors.push(floor::measured(true, shape).await?);
-        let (taken, mode) = measured(&options, runs).await?;
+        let Measured { taken, idle_bytes, most_bytes, journal_mode } = measured(&options, runs).await?;
         ours.push(taken);
-        journal = mode;
+        memory[0].push(idle_bytes as f64 / MIB);
+        memory[1].push(most_bytes as f64 / MIB);
+        journal = journal_mode;
         let (floor, taken) = (floors[floors.len() - 1], taken);
         println!("round {round}: {:.0} executions/s, floor {:.0} runs/s", taken.rate(), floor.rate());
     }
@@ -75,6 +78,9 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         Figure::new("floor: CPU", "us/run", floors.iter().map(Taken::cpu_us).collect()),
     ];
     figures.extend(floor::costs("executions", &ours));
+    let [idle, most] = memory;
+    figures.push(Figure::new("memory of the server, idle", "MiB", idle));
+    figures.push(Figure::new("memory of the server, at most", "MiB", most));
     let mut settings = floor::settings().await?;
     settings["worker"] = options.language.name().into();
     settings["runs"] = runs.into();
@@ -87,12 +93,22 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     Report { name, about, settings, figures }.publish(&options.results)
 }
 
-/// One round on a server of its own; also its journal mode.
-async fn measured(options: &Options, runs: usize) -> anyhow::Result<(Taken, String)> {
+/// What a round has found.
+struct Measured {
+    taken: Taken,
+    /// Resident memory of the server once its worker is connected, and the most that it has held at the end.
+    idle_bytes: u64,
+    most_bytes: u64,
+    journal_mode: String,
+}
+
+/// One round on a server of its own.
+async fn measured(options: &Options, runs: usize) -> anyhow::Result<Measured> {
     let server = Server::start(&options.fastjob).await?;
     let tally = Tally::start(&server, options.language, &[]).await?;
     let client = server.client().await?;
     client.job_put(Job::named(JOB).handler(HANDLER).api().overlap(Overlap::AllowAll)).await?;
+    let (_, idle_bytes) = server.memory()?;
     let commits_before = commits(&server).await?;
     let used_before = server.used()? + tally.used()? + process::used_here()?;
     let started = SystemClock.elapsed();
@@ -101,6 +117,7 @@ async fn measured(options: &Options, runs: usize) -> anyhow::Result<(Taken, Stri
     let elapsed = SystemClock.elapsed() - started;
     let used = server.used()? + tally.used()? + process::used_here()? - used_before;
     let commits = commits(&server).await? - commits_before;
+    let (most_bytes, _) = server.memory()?;
     let noted = tally.stop().await?;
     let ledger = server.stop().await?;
     let (succeeded, rows) = ledger.runs().await?;
@@ -110,10 +127,12 @@ async fn measured(options: &Options, runs: usize) -> anyhow::Result<(Taken, Stri
         noted.distinct,
         noted.executions
     );
-    Ok((Taken { elapsed, used, commits, runs }, ledger.journal_mode().await?))
+    let taken = Taken { elapsed, used, commits, runs };
+    Ok(Measured { taken, idle_bytes, most_bytes, journal_mode: ledger.journal_mode().await? })
 }
 
-async fn trigger_all(client: &Client, runs: usize, batch: usize) -> anyhow::Result<()> {
+/// So many runs, by [`CALLERS`].
+pub(crate) async fn trigger_all(client: &Client, runs: usize, batch: usize) -> anyhow::Result<()> {
     let mut callers = JoinSet::new();
     for caller in 0..CALLERS {
         let client = client.clone();
@@ -143,7 +162,8 @@ async fn trigger_own(client: &Client, runs: usize, batch: usize) -> anyhow::Resu
     Ok(())
 }
 
-async fn all_ended(client: &Client, until: Duration) -> anyhow::Result<()> {
+/// Returns once no run is open.
+pub(crate) async fn all_ended(client: &Client, until: Duration) -> anyhow::Result<()> {
     loop {
         let states = vec![RunState::Scheduled, RunState::Dispatched];
         let open = client.run_list(RunFilter { states, limit: 1, ..RunFilter::default() }).await?;

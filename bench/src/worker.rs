@@ -29,6 +29,9 @@ pub(crate) struct Options {
     /// Lines of `app token`: one worker for each. Default: the app of the environment.
     #[arg(long)]
     apps: Option<PathBuf>,
+    /// A connection for each app instead of one for all of them.
+    #[arg(long)]
+    apart: bool,
     /// Written once every worker is connected, empty.
     #[arg(long)]
     ready: PathBuf,
@@ -60,9 +63,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let mut end = signal(SignalKind::terminate())?;
     let noted = Arc::new(Mutex::new(Noted::default()));
     let mut workers = Vec::new();
-    for client in clients(&options)? {
+    for client in clients(&options).await? {
         let (note, noted) = (options.note, noted.clone());
-        let client = Client::connect(client).await?;
         let handler = move |context: Context| {
             let noted = noted.clone();
             async move { take_note(note, &noted, &context) }
@@ -86,12 +88,20 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     Ok(std::fs::write(&options.out, found.to_string())?)
 }
 
-fn clients(options: &Options) -> anyhow::Result<Vec<ClientOptions>> {
-    let own = ClientOptions::from_env()?;
+async fn clients(options: &Options) -> anyhow::Result<Vec<Client>> {
+    let own = Client::connect(ClientOptions::from_env()?).await?;
     let Some(path) = &options.apps else { return Ok(vec![own]) };
     let text = std::fs::read_to_string(path)?;
     let apps = text.lines().filter_map(|line| line.split_once(' '));
-    Ok(apps.map(|(app, token)| ClientOptions::new(&own.servers, app, token)).collect())
+    let mut clients = Vec::new();
+    for (app, token) in apps {
+        let servers = ClientOptions::from_env()?.servers;
+        clients.push(match options.apart {
+            true => Client::connect(ClientOptions::new(servers, app, token)).await?,
+            false => own.of_app(app, token)?,
+        });
+    }
+    Ok(clients)
 }
 
 fn take_note(note: Note, noted: &Mutex<Noted>, context: &Context) -> Result<(), HandlerError> {

@@ -46,6 +46,11 @@ pub trait Clock: Send + Sync {
 
     /// Time since some fixed moment that only moves forward, at an even pace, also while the machine sleeps.
     fn elapsed(&self) -> Duration;
+
+    /// How long until the wall clock shows `at`; nothing if it has.
+    fn until(&self, at: Millis) -> Duration {
+        Duration::from_millis(u64::try_from(at.since(self.now())).unwrap_or(0))
+    }
 }
 
 /// The machine's clocks: the only place that reads them.
@@ -53,10 +58,12 @@ pub trait Clock: Send + Sync {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one reader of the wall clock")]
     fn now(&self) -> Millis {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+        Millis(i64::try_from(since_epoch().as_millis()).unwrap_or(i64::MAX))
+    }
+
+    fn until(&self, at: Millis) -> Duration {
+        Duration::from_millis(u64::try_from(at.0).unwrap_or(0)).saturating_sub(since_epoch())
     }
 
     fn elapsed(&self) -> Duration {
@@ -69,6 +76,11 @@ impl Clock for SystemClock {
         let nanos = u32::try_from(now.tv_nsec).unwrap_or(0);
         Duration::new(seconds, nanos)
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one reader of the wall clock")]
+fn since_epoch() -> Duration {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
 }
 
 /// A clock that stands still until a test moves it.

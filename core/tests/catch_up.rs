@@ -16,11 +16,7 @@ fn every(period_ms: i64) -> Schedule {
 }
 
 fn cron(expression: &str) -> Schedule {
-    let trigger = Trigger::Cron(Cron {
-        expression: expression.to_owned(),
-        dialect: Dialect::Quartz,
-        zone: "UTC".to_owned(),
-    });
+    let trigger = Trigger::Cron(Cron::new(expression, Dialect::Quartz, "UTC"));
     Schedule::compile(&trigger, Millis::new(0)).unwrap()
 }
 
@@ -89,8 +85,8 @@ fn the_newest_is_chosen_among_written_and_unwritten_ticks() {
     let latest = policy(CatchUpPolicy::Latest);
     let schedule = every(10 * MINUTE);
     let written = [10 * MINUTE, 20 * MINUTE];
-    let judged = judge(&schedule, &latest, 30 * MINUTE, &written, (15 * MINUTE, 45 * MINUTE));
-    assert_eq!(judged.skip_written, ms(&[20 * MINUTE]), "the one due before the outage stays");
+    let judged = judge(&schedule, &latest, 30 * MINUTE, &written[1..], (15 * MINUTE, 45 * MINUTE));
+    assert_eq!(judged.skip_written, ms(&[20 * MINUTE]));
     assert_eq!((judged.fire_late, judged.gap), (ms(&[40 * MINUTE]), gap(30 * MINUTE, 30 * MINUTE, 1)));
     let judged = judge(&schedule, &latest, 30 * MINUTE, &written, (0, 25 * MINUTE));
     assert_eq!(judged.skip_written, ms(&[10 * MINUTE]), "the newest is written already and runs");
@@ -98,8 +94,6 @@ fn the_newest_is_chosen_among_written_and_unwritten_ticks() {
     assert_eq!(judged.next_at, Some(Millis::new(30 * MINUTE)));
     let judged = judge(&schedule, &policy(CatchUpPolicy::None), 30 * MINUTE, &written, (0, 25 * MINUTE));
     assert_eq!(judged.skip_written, ms(&written));
-    let judged = judge(&schedule, &latest, 40 * MINUTE, &[20 * MINUTE, 30 * MINUTE], (0, 20 * MINUTE));
-    assert_eq!(judged.skip_written, ms(&[]), "a written tick after the outage is not missed");
 }
 
 #[test]
@@ -135,29 +129,54 @@ fn a_job_without_ticks_left_or_without_any_has_nothing_to_judge() {
     assert_eq!((judged.fire_late, judged.gap, judged.next_at), (ms(&[HOUR]), None, None));
 }
 
+#[test]
+fn all_fires_as_many_of_the_newest_within_the_window_as_it_says() {
+    let all = |most| policy(CatchUpPolicy::All(most));
+    let judged = judge(&every(10 * MINUTE), &all(3), 10 * MINUTE, &[], (0, 65 * MINUTE));
+    assert_eq!(judged.fire_late, ms(&[40 * MINUTE, 50 * MINUTE, HOUR]));
+    assert_eq!(judged.gap, gap(10 * MINUTE, 30 * MINUTE, 3));
+    let written = [10 * MINUTE, 20 * MINUTE, 30 * MINUTE];
+    let judged = judge(&every(10 * MINUTE), &all(4), 40 * MINUTE, &written, (0, 65 * MINUTE));
+    assert_eq!(judged.fire_late, ms(&[40 * MINUTE, 50 * MINUTE, HOUR]));
+    assert_eq!((judged.gap, judged.skip_written), (None, ms(&[10 * MINUTE, 20 * MINUTE])));
+    let narrow = CatchUp { window_ms: Some(20 * MINUTE), ..all(100) };
+    let judged = judge(&every(10 * MINUTE), &narrow, 10 * MINUTE, &[], (0, 65 * MINUTE));
+    assert_eq!((judged.fire_late, judged.gap), (ms(&[50 * MINUTE, HOUR]), gap(10 * MINUTE, 40 * MINUTE, 4)));
+    let judged = judge(&every(1_000), &all(100), 1_000, &[], (0, 3_650 * DAY));
+    assert_eq!(judged.fire_late.len(), 61 + 100, "those within the threshold, and a hundred more");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_tick_of_an_outage_is_accounted_for_exactly_once(
         period_s in 1..400_i64, written in 0..20_i64, from_s in 0..5_000_i64, length_s in 0..5_000_i64,
-        threshold_ms in 0..300_000_i64, window_ms in proptest::option::of(0..4_000_000_i64), latest in any::<bool>(),
+        threshold_ms in 0..300_000_i64, window_ms in proptest::option::of(0..4_000_000_i64), kind in 0..3,
+        most in 1..40_u32,
     ) {
         let schedule = every(period_s * 1_000);
-        let policy = if latest { CatchUpPolicy::Latest } else { CatchUpPolicy::None };
+        let policy = [CatchUpPolicy::Latest, CatchUpPolicy::None, CatchUpPolicy::All(most)][kind as usize];
         let catch_up = CatchUp { policy, threshold_ms, window_ms };
         let (from, until) = (from_s * 1_000, (from_s + length_s) * 1_000);
         let tick = |n: i64| n * period_s * 1_000;
-        let rows: Vec<i64> = (1..=written).map(tick).collect();
+        let rows: Vec<i64> = (1..=written).map(tick).filter(|tick| *tick > from && *tick <= until).collect();
         let judged = judge(&schedule, &catch_up, tick(written + 1), &rows, (from, until));
 
         let last = until / tick(1);
         let unwritten: Vec<i64> = (written + 1..=last).map(tick).collect();
-        let missed_rows = rows.iter().copied().filter(|tick| *tick > from && *tick <= until);
+        let missed_rows = rows.iter().copied();
         let newest = missed_rows.clone().chain(unwritten.iter().copied()).max();
         let window = window_ms.unwrap_or(HOUR);
-        let fires = |tick: i64| until - tick <= threshold_ms
-            || (latest && Some(tick) == newest && until - tick <= window);
+        let late = |tick: &i64| until - tick > threshold_ms && until - tick <= window;
+        let mut newest_late: Vec<i64> = missed_rows.clone().chain(unwritten.iter().copied()).filter(late).collect();
+        newest_late.sort_unstable_by(|a, b| b.cmp(a));
+        newest_late.truncate(most as usize);
+        let fires = |tick: i64| until - tick <= threshold_ms || match policy {
+            CatchUpPolicy::Latest => Some(tick) == newest && until - tick <= window,
+            CatchUpPolicy::None => false,
+            CatchUpPolicy::All(_) => newest_late.contains(&tick),
+        };
         let late: Vec<i64> = unwritten.iter().copied().filter(|tick| fires(*tick)).collect();
         let late = &late[late.len().saturating_sub(Schedule::MAX_FIRE_LATE)..];
         prop_assert_eq!(&judged.fire_late, &ms(late));

@@ -3,19 +3,18 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets the unexpected should panic")]
 
 use fastjob_core::clock::Millis;
-use fastjob_core::domain::{Cron, Dialect, Trigger};
-use fastjob_core::schedule::{Schedule, ScheduleError};
+use fastjob_core::domain::{Cron, DailyWindow, Dialect, GapRule, OverlapRule, Trigger, Weekday};
+use fastjob_core::schedule::{Explained, Language, Schedule, ScheduleError};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
 fn compile(expression: &str, zone: &str) -> Result<Schedule, ScheduleError> {
-    let trigger = Trigger::Cron(Cron {
-        expression: expression.to_owned(),
-        dialect: Dialect::Quartz,
-        zone: zone.to_owned(),
-    });
-    Schedule::compile(&trigger, Millis::new(0))
+    compile_in(Dialect::Quartz, expression, zone)
+}
+
+fn compile_in(dialect: Dialect, expression: &str, zone: &str) -> Result<Schedule, ScheduleError> {
+    Schedule::compile(&Trigger::Cron(Cron::new(expression, dialect, zone)), Millis::new(0))
 }
 
 fn at(text: &str) -> Millis {
@@ -204,13 +203,164 @@ fn days_and_years_are_quartz_ones() {
     );
 }
 
+/// The dates at midnight UTC after the start of a year.
+fn dates(dialect: Dialect, expression: &str, year: i16, count: usize) -> Vec<String> {
+    let schedule = compile_in(dialect, expression, "UTC").unwrap();
+    let mut after = at(&format!("{year}-01-01T00:00:00Z")).plus(-1);
+    let mut dates = Vec::new();
+    for _ in 0..count {
+        let tick = schedule.next(after).unwrap();
+        assert_eq!(schedule.previous(tick.plus(1)), Some(tick), "{expression}");
+        dates.push(show(Some(tick))[5..10].to_owned());
+        after = tick;
+    }
+    dates
+}
+
 #[test]
-fn ticks_end_with_the_year_2100_and_a_look_back_finds_the_last_month_of_an_earlier_year() {
-    let schedule = compile("59 59 23 31 12 ? 2020,2100", "UTC").unwrap();
-    assert_eq!(show(schedule.next(at("2026-01-01T00:00:00Z"))), "2100-12-31T23:59:59Z");
-    assert_eq!(schedule.next(at("2100-12-31T23:59:59Z")), None);
+fn days_that_only_a_calendar_tells_are_found() {
+    // 2026 begins on a Thursday; February 1, March 1 and November 1 are Sundays, August 1 is a Saturday.
+    let quartz: &[(&str, &[&str])] = &[
+        ("0 0 0 L * ?", &["01-31", "02-28", "03-31", "04-30"]),
+        ("0 0 0 L-3 * ?", &["01-28", "02-25", "03-28"]),
+        ("0 0 0 l-30 * ?", &["01-01", "03-01", "05-01", "07-01"]),
+        ("0 0 0 LW * ?", &["01-30", "02-27", "03-31", "04-30", "05-29"]),
+        ("0 0 0 L-1W * ?", &["01-30", "02-27", "03-30", "04-29", "05-29"]),
+        ("0 0 0 15W 2,3,8,11 ?", &["02-16", "03-16", "08-14", "11-16"]),
+        ("0 0 0 1W 2,8 ?", &["02-02", "08-03"]),
+        ("0 0 0 31W 1,5 ?", &["01-30", "05-29"]),
+        ("0 0 0 30W * ?", &["01-30", "03-30", "04-30", "05-29", "06-30"]),
+        ("0 0 0 1,15W,L 2 ?", &["02-01", "02-16", "02-28"]),
+        ("0 0 0 ? * 6L", &["01-30", "02-27", "03-27", "04-24"]),
+        ("0 0 0 ? * friL", &["01-30", "02-27"]),
+        ("0 0 0 ? * FRI#2", &["01-09", "02-13", "03-13"]),
+        ("0 0 0 ? * 6#5", &["01-30", "05-29", "07-31", "10-30"]),
+        ("0 0 0 ? * L", &["01-03", "01-10"]),
+        ("0 0 0 ? 2 1#1,FRIL,TUE", &["02-01", "02-03", "02-10", "02-17", "02-24", "02-27"]),
+        ("0 0 0 ? * FRI-MON", &["01-02", "01-03", "01-04", "01-05", "01-09"]),
+        ("0 0 0 ? * 6-2/2", &["01-02", "01-04", "01-09"]),
+        ("0 0 0 30-2 3,4 ?", &["03-01", "03-02", "03-30", "03-31", "04-01", "04-02", "04-30"]),
+        ("0 0 0 1 NOV-FEB ?", &["01-01", "02-01", "11-01", "12-01"]),
+        ("0 0 0 /10 * ?", &["01-01", "01-11", "01-21", "01-31", "02-01"]),
+        ("0 0 0 ? * */2", &["01-01", "01-03", "01-04", "01-06"]),
+    ];
+    let unix: &[(&str, &[&str])] = &[
+        ("0 0 13 * FRI", &["01-02", "01-09", "01-13", "01-16"]),
+        ("0 0 */2 * MON", &["01-05", "01-19", "02-09"]),
+        ("0 0 ? * 1", &["01-05", "01-12"]),
+        ("0 0 13 * ?", &["01-13", "02-13"]),
+        ("0 0 1-31/2 * MON", &["01-01", "01-03", "01-05", "01-07", "01-09", "01-11", "01-12"]),
+        ("0 0 13 * */2", &["01-13", "06-13"]),
+        ("0 0 30 2 MON", &["02-02", "02-09"]),
+        ("0 0 * * 0", &["01-04", "01-11"]),
+        ("0 0 * * 7", &["01-04", "01-11"]),
+        ("0 0 * * 5-7", &["01-02", "01-03", "01-04"]),
+        ("0 0 * * fri-sun", &["01-02", "01-03", "01-04", "01-09"]),
+        ("0 0 * * SUN-TUE", &["01-04", "01-05", "01-06", "01-11"]),
+        ("0 0 * * */2", &["01-01", "01-03", "01-04", "01-06"]),
+        ("0 0 * * 1/2", &["01-02", "01-05", "01-07", "01-09"]),
+        ("0 0 * * 5/2", &["01-02", "01-09"]),
+        ("@yearly", &["01-01"]),
+        ("@Monthly", &["01-01", "02-01"]),
+        ("@weekly", &["01-04", "01-11"]),
+        ("@daily", &["01-01", "01-02"]),
+    ];
+    let spring: &[(&str, &[&str])] = &[
+        ("0 0 0 13 * FRI", &["02-13", "03-13", "11-13"]),
+        ("0 0 0 ? * ?", &["01-01", "01-02"]),
+        ("0 0 0 * * */2", &["01-02", "01-04", "01-05", "01-07"]),
+        ("0 0 0 * * 0/3", &["01-03", "01-04", "01-07", "01-10"]),
+        ("0 0 0 * * SUN-TUE", &["01-04", "01-05", "01-06", "01-11"]),
+        ("0 0 0 * * 6-7", &["01-03", "01-04", "01-10"]),
+        ("0 0 0 * * 0,3", &["01-04", "01-07", "01-11"]),
+        ("0 0 0 L * *", &["01-31", "02-28"]),
+        ("0 0 0 L-3,15W * *", &["01-15", "01-28", "02-16"]),
+        ("0 0 0 LW * *", &["01-30", "02-27"]),
+        ("0 0 0 * * MONL", &["01-26", "02-23"]),
+        ("0 0 0 * * 7#1", &["01-04", "02-01"]),
+        ("0 0 0 * * 5L,0#2", &["01-11", "01-30", "02-08"]),
+        ("@midnight", &["01-01", "01-02"]),
+        ("@annually", &["01-01"]),
+    ];
+    for (dialect, table) in [(Dialect::Quartz, quartz), (Dialect::Unix, unix), (Dialect::Spring, spring)] {
+        for (expression, expected) in table {
+            assert_eq!(dates(dialect, expression, 2026, expected.len()), *expected, "{expression}");
+        }
+    }
+}
+
+#[test]
+fn wrapped_ranges_go_on_from_the_start_and_hourly_is_an_interval() {
+    assert_ticks(
+        "0 0 22-2/2 * * ?",
+        "UTC",
+        "2026-01-01T12:00:00Z",
+        &["2026-01-01T22:00:00Z", "2026-01-02T00:00:00Z", "2026-01-02T02:00:00Z", "2026-01-02T22:00:00Z"],
+    );
+    let hourly = compile_in(Dialect::Unix, "@hourly", "Europe/Berlin").unwrap();
+    let mut tick = at("2026-10-24T22:30:00Z");
+    for hour in ["23:00", "00:00", "01:00", "02:00"] {
+        tick = hourly.next(tick).unwrap();
+        assert_eq!(&show(Some(tick))[11..16], hour);
+    }
+}
+
+#[test]
+fn a_fixed_rule_can_be_told_to_skip_gaps_and_to_fire_in_both_passes() {
+    let ticks = |gap, overlap, from: &str, count| {
+        let cron = Cron { gap, overlap, ..Cron::new("0 15,45 2 * * ?", Dialect::Quartz, "Europe/Berlin") };
+        let schedule = Schedule::compile(&Trigger::Cron(cron), Millis::new(0)).unwrap();
+        let mut after = at(from);
+        let mut ticks = Vec::new();
+        for _ in 0..count {
+            let tick = schedule.next(after).unwrap();
+            let last = ticks.is_empty().then_some(tick).or(Some(after));
+            assert_eq!(schedule.previous(tick.plus(i64::from(ticks.is_empty()))), last);
+            ticks.push(show(Some(tick))[8..16].to_owned());
+            after = tick;
+        }
+        ticks
+    };
+    let (skip, both) = (Some(GapRule::Skip), Some(OverlapRule::Both));
+    let (gap, overlap) = ("2026-03-28T12:00:00Z", "2026-10-24T12:00:00Z");
+    for rule in [None, both] {
+        assert_eq!(ticks(Some(GapRule::Next), rule, gap, 2), ["29T01:00", "30T00:15"]);
+        assert_eq!(ticks(None, rule, gap, 2), ["29T01:00", "30T00:15"]);
+        assert_eq!(ticks(skip, rule, gap, 2), ["30T00:15", "30T00:45"]);
+    }
+    for rule in [None, skip] {
+        assert_eq!(
+            ticks(rule, both, overlap, 5),
+            ["25T00:15", "25T00:45", "25T01:15", "25T01:45", "26T01:15"]
+        );
+        let first = ["25T00:15", "25T00:45", "26T01:15"];
+        assert_eq!(ticks(rule, None, overlap, 3), first);
+        assert_eq!(ticks(rule, Some(OverlapRule::First), overlap, 3), first);
+    }
+    let told = Cron { gap: skip, ..Cron::new("0 15 2-2 * * ?", Dialect::Quartz, "UTC") };
+    let error = Schedule::compile(&Trigger::Cron(told), Millis::new(0)).unwrap_err();
+    assert_eq!((error.code, error.field), ("cron_not_fixed", "cron.gap"));
+}
+
+#[test]
+fn a_tick_stands_for_the_date_that_a_gap_lost() {
+    let date = |zone, tick| {
+        let schedule = compile("0 0 0 * * ?", zone).unwrap();
+        assert_eq!(schedule.previous(at(tick).plus(1)), Some(at(tick)));
+        schedule.civil_date(at(tick)).unwrap().to_string()
+    };
+    assert_eq!(date("Pacific/Apia", "2011-12-30T10:00:00Z"), "2011-12-30");
+    assert_eq!(date("Africa/Cairo", "2026-04-23T22:00:00Z"), "2026-04-24");
+    assert_eq!(date("Europe/Berlin", "2026-03-28T23:00:00Z"), "2026-03-29");
+}
+
+#[test]
+fn ticks_end_with_the_year_2199_and_a_look_back_finds_the_last_month_of_an_earlier_year() {
+    let schedule = compile("59 59 23 31 12 ? 2020,2199", "UTC").unwrap();
+    assert_eq!(show(schedule.next(at("2026-01-01T00:00:00Z"))), "2199-12-31T23:59:59Z");
+    assert_eq!(schedule.next(at("2199-12-31T23:59:59Z")), None);
     assert_eq!(schedule.next(Millis::MAX), None);
-    assert_eq!(show(schedule.previous(Millis::MAX)), "2100-12-31T23:59:59Z");
+    assert_eq!(show(schedule.previous(Millis::MAX)), "2199-12-31T23:59:59Z");
     assert_eq!(show(schedule.previous(at("2026-05-10T00:00:00Z"))), "2020-12-31T23:59:59Z");
     assert_eq!(schedule.previous(at("2020-12-31T23:59:59Z")), None);
     assert_eq!(schedule.previous(Millis::new(i64::MIN)), None);
@@ -246,7 +396,8 @@ fn bad_expressions_are_refused_with_code_and_position() {
         ("0 0 0 ? * MONDAY", "cron_bad_value", 10),
         ("0 0 0 ? FOO *", "cron_bad_value", 8),
         ("0 0 0 ? * * 1969", "cron_bad_value", 12),
-        ("0 0 0 ? * * 2030-2101", "cron_bad_value", 17),
+        ("0 0 0 ? * * 2030-2200", "cron_bad_value", 17),
+        ("0 0 0 ? * * 2031-2030", "cron_reversed_range", 12),
         ("0 -5 0 * * ?", "cron_bad_value", 2),
         ("0 5- 0 * * ?", "cron_bad_value", 4),
         ("0 1-2-3 0 * * ?", "cron_bad_value", 4),
@@ -260,19 +411,27 @@ fn bad_expressions_are_refused_with_code_and_position() {
         ("0 */61 0 * * ?", "cron_step_too_large", 4),
         ("0 0 */25 * * ?", "cron_step_too_large", 6),
         ("0 0 0 ? * */8", "cron_step_too_large", 12),
-        ("0 /5 0 * * ?", "cron_bad_value", 2),
-        ("0 0 22-2 * * ?", "cron_wrapped_range", 4),
-        ("0 0 0 ? * FRI-MON", "cron_wrapped_range", 10),
-        ("0 0 0 L * ?", "cron_not_yet", 6),
-        ("0 0 0 1,LW * ?", "cron_not_yet", 8),
-        ("0 0 0 L-3 * ?", "cron_not_yet", 6),
-        ("0 0 0 L-3W * ?", "cron_not_yet", 6),
-        ("0 0 0 15W * ?", "cron_not_yet", 6),
-        ("0 0 0 ? * 6L", "cron_not_yet", 10),
-        ("0 0 0 ? * FRI#2", "cron_not_yet", 10),
-        ("0 0 0 ? * friL", "cron_not_yet", 10),
-        ("@daily", "cron_not_yet", 0),
-        (" @every 5s", "cron_not_yet", 1),
+        ("0 / 0 * * ?", "cron_bad_step", 3),
+        ("0 0 0 L2 * ?", "cron_bad_value", 7),
+        ("0 0 0 2L * ?", "cron_bad_value", 6),
+        ("0 0 0 L-31 * ?", "cron_bad_value", 7),
+        ("0 0 0 L- * ?", "cron_bad_value", 7),
+        ("0 0 0 W * ?", "cron_bad_value", 6),
+        ("0 0 0 WL * ?", "cron_bad_value", 6),
+        ("0 0 0 1,32W * ?", "cron_bad_value", 8),
+        ("0 0 0 1-5W * ?", "cron_bad_value", 6),
+        ("0 0 0 L/2 * ?", "cron_bad_value", 7),
+        ("0 0 0 ? * 8L", "cron_bad_value", 10),
+        ("0 0 0 ? * MON,L", "cron_unknown_feature", 14),
+        ("0 0 0 ? * FRI#6", "cron_bad_value", 14),
+        ("0 0 0 ? * FRI#", "cron_bad_value", 14),
+        ("0 0 0 ? * #2", "cron_bad_value", 10),
+        ("0 0 0 ? * FRI#2/2", "cron_bad_value", 14),
+        ("0 0 0 L * FRI#2", "cron_two_days", 10),
+        ("@daily", "cron_unknown_feature", 0),
+        (" @every 5s", "cron_unknown_feature", 1),
+        ("@reboot", "cron_unknown_feature", 0),
+        ("0 0 0 31W 2 ?", "cron_impossible_date", 6),
         ("0 0 0 30 2 ?", "cron_impossible_date", 6),
         ("0 0 0 31 FEB,APR ?", "cron_impossible_date", 6),
         ("0 0 0 é * ?", "cron_bad_character", 6),
@@ -286,6 +445,149 @@ fn bad_expressions_are_refused_with_code_and_position() {
         assert!(!error.remedy.is_empty());
     }
     assert!(compile("0 12 * * MON", "UTC").unwrap_err().remedy.contains("prepend `0 `"));
+}
+
+#[test]
+fn each_dialect_refuses_what_it_has_not_and_tells_where() {
+    let unix: &[(&str, &str, usize)] = &[
+        ("", "cron_field_count", 0),
+        ("0 0 * *", "cron_field_count", 7),
+        ("0 0 12 * * ?", "cron_field_count", 11),
+        ("0 0 12 * *  2030 7", "cron_field_count", 12),
+        ("0 22-2 * * *", "cron_reversed_range", 2),
+        ("0 0 * * FRI-MON", "cron_reversed_range", 8),
+        ("0 0 * * 5-0", "cron_reversed_range", 8),
+        ("0 0 * * 8", "cron_bad_value", 8),
+        ("0 0 * * */8", "cron_step_too_large", 10),
+        ("/5 0 * * *", "cron_bad_value", 0),
+        ("? 0 * * *", "cron_question_mark", 0),
+        ("0 0 L * *", "cron_unknown_feature", 4),
+        ("0 0 1,15W * *", "cron_unknown_feature", 6),
+        ("0 0 * * FRI#2", "cron_unknown_feature", 8),
+        ("0 0 * * 5L", "cron_unknown_feature", 8),
+        ("0 0 30 2 *", "cron_impossible_date", 4),
+        ("@reboot", "cron_unknown_feature", 0),
+        ("@every 1h", "cron_unknown_feature", 0),
+        (" @fortnightly", "cron_unknown_feature", 1),
+        ("@daily 5", "cron_field_count", 7),
+    ];
+    let spring: &[(&str, &str, usize)] = &[
+        ("0 12 * * *", "cron_field_count", 0),
+        ("0 0 12 * * * 2030", "cron_field_count", 13),
+        ("0 0 22-2 * * *", "cron_reversed_range", 4),
+        ("0 0 0 * * SAT-MON", "cron_reversed_range", 10),
+        ("0 0 0 L-3W * *", "cron_unknown_feature", 6),
+        ("0 0 0 * * L", "cron_unknown_feature", 10),
+        ("0 0 0 * * 5#0", "cron_bad_value", 12),
+        ("0 0 0 * * 8", "cron_bad_value", 10),
+        ("0 0 0 30 2 MON", "cron_impossible_date", 6),
+        ("@reboot", "cron_unknown_feature", 0),
+    ];
+    for (dialect, table) in [(Dialect::Unix, unix), (Dialect::Spring, spring)] {
+        for (expression, code, position) in table {
+            let error = compile_in(dialect, expression, "UTC").unwrap_err();
+            assert_eq!((error.code, error.position), (*code, Some(*position)), "{expression:?}: {error}");
+            assert!(!error.remedy.is_empty() && !error.message.contains('\n'));
+        }
+    }
+    assert!(compile_in(Dialect::Unix, "@every 1h", "UTC").unwrap_err().remedy.contains("fixed rate"));
+}
+
+fn canonical(dialect: Dialect, expression: &str) -> String {
+    Explained::of(&Cron::new(expression, dialect, "UTC")).unwrap().canonical()
+}
+
+#[test]
+fn the_canonical_print_is_one_for_rules_that_say_the_same_and_keeps_their_class() {
+    use Dialect::{Quartz, Spring, Unix};
+    for (dialect, expression, print) in [
+        (Quartz, "00 0/15  9-17 ? * 2-6", "0 */15 9-17 ? * MON-FRI"),
+        (Quartz, "0 0 0 1/1 * ? *", "0 0 0 * * ?"),
+        (Quartz, "0 0 0 * * 1-7 1970-2199", "0 0 0 * * ?"),
+        (Quartz, "0 30,0 2-2 L,15w,l-3,LW * ? 2030/20", "0 0,30 2-2 15W,L,L-3,LW * ? 2030/20"),
+        (Quartz, "0 0 22-2 ? jan,MAR,5 FRI-MON", "0 0 0-2,22,23 ? 1-5/2 SUN,MON,FRI,SAT"),
+        (Quartz, "0 0 2/24 ? * 6l,fri#2,7", "0 0 2-2 ? * SAT,FRI#2,FRIL"),
+        (Unix, "@hourly", "0 * * * *"),
+        (Unix, "0 0 */2 * MON", "0 0 */2 * MON"),
+        (Unix, "0 0 1-31/2 * MON", "0 0 1/2 * MON"),
+        (Unix, "0 0 1-31/2 * *", "0 0 */2 * *"),
+        (Unix, "0 0 13 * */2", "0 0 13 * */2"),
+        (Unix, "0 0 1-31 * 5-7", "0 0 1-31 * SUN,FRI,SAT"),
+        (Unix, "0 0 ? * */2,5", "0 0 * * SUN,TUE,THU-SAT"),
+        (Unix, "0 0 13 * */2,5", "0 0 13 * */2,FRI"),
+        (Spring, "0 0 0 ? * 0,6", "0 0 0 * * SAT,SUN"),
+        (Spring, "0 0 0 L * SUN-TUE", "0 0 0 L * MON,TUE,SUN"),
+        (Spring, "@weekly", "0 0 0 * * SUN"),
+    ] {
+        let cron = Cron::new(expression, dialect, "UTC");
+        let explained = Explained::of(&cron).unwrap();
+        assert_eq!(explained.canonical(), print, "{expression}");
+        let again = Explained::of(&Cron::new(print, dialect, "UTC")).unwrap();
+        assert_eq!((again.canonical(), again.is_interval()), (print.to_owned(), explained.is_interval()));
+    }
+}
+
+#[test]
+fn a_rule_is_told_in_words_in_english_and_chinese() {
+    use Dialect::{Quartz, Spring, Unix};
+    for (dialect, expression, english, chinese) in [
+        (Quartz, "* * * * * ?", "every second, every day", "每天，每秒"),
+        (Quartz, "0 30 2 * * ?", "at 02:30, every day", "每天，02:30"),
+        (
+            Quartz,
+            "0 15,45 2 ? * MON-FRI",
+            "at 02:15 and 02:45, on Monday to Friday",
+            "周一至周五，02:15、02:45",
+        ),
+        (
+            Quartz,
+            "0 */5 9-17 * * ?",
+            "every 5 minutes, in hours 9 to 17, every day",
+            "每天，第 9至17 点，每 5 分钟",
+        ),
+        (Quartz, "*/10 * * * * ?", "every 10 seconds, every day", "每天，每 10 秒"),
+        (
+            Quartz,
+            "0 0 12 LW * ? 2030",
+            "at 12:00, on the last weekday of the month, in 2030",
+            "2030 年，每月 最后一个工作日，12:00",
+        ),
+        (
+            Quartz,
+            "0 0 0 1,15W 1,2,3 ?",
+            "at 00:00, on day 1 and the weekday nearest day 15 of the month, in January to March",
+            "1至3 月，每月 1 日、最接近 15 日的工作日，00:00",
+        ),
+        (
+            Quartz,
+            "0 0 0 ? * FRI#2,MONL",
+            "at 00:00, on the second Friday of the month and the last Monday of the month",
+            "每月第 2 个周五、每月最后一个周一，00:00",
+        ),
+        (Unix, "0 * * * *", "in minute 0, every hour, every day", "每天，每小时，第 0 分"),
+        (
+            Unix,
+            "0 0 13 * FRI",
+            "at 00:00, on day 13 of the month, and also on Friday",
+            "每月 13 日以及周五，00:00",
+        ),
+        (
+            Spring,
+            "0 0 0 13 * FRI",
+            "at 00:00, on day 13 of the month, if it is Friday",
+            "每月 13 日且为周五，00:00",
+        ),
+        (
+            Spring,
+            "30 0 */6 L-3 * *",
+            "at 00:00:30, 06:00:30, 12:00:30 and 18:00:30, on the day 3 days before the last of the month",
+            "每月 最后一天的前 3 天，00:00:30、06:00:30、12:00:30、18:00:30",
+        ),
+    ] {
+        let explained = Explained::of(&Cron::new(expression, dialect, "UTC")).unwrap();
+        assert_eq!(explained.words(Language::English), english);
+        assert_eq!(explained.words(Language::Chinese), chinese);
+    }
 }
 
 #[test]
@@ -326,6 +628,36 @@ fn periods_delays_and_instants_out_of_bounds_are_refused() {
     for (trigger, code) in table {
         assert_eq!(Schedule::compile(&trigger, Millis::new(0)).unwrap_err().code, code, "{trigger:?}");
     }
+}
+
+fn window(from_s: i32, to_s: i32, every_ms: i64, weekdays: &[Weekday], zone: &str) -> Schedule {
+    let weekdays = weekdays.iter().copied().collect();
+    let window = DailyWindow { weekdays, from_s, to_s, every_ms, zone: zone.to_owned() };
+    Schedule::compile(&Trigger::DailyWindow(window), Millis::new(0)).unwrap()
+}
+
+#[test]
+fn a_daily_window_fires_evenly_from_its_start_and_follows_the_clock_where_it_jumps() {
+    let hour = 3_600;
+    let workdays = &Weekday::ALL[..5];
+    let schedule = window(9 * hour, 10 * hour, 1_500_000, workdays, "Europe/Berlin");
+    let ticks: Vec<_> = schedule.ticks_after(at("2026-11-27T00:00:00Z")).take(5).collect();
+    let shown: Vec<_> = ticks.iter().map(|tick| show(Some(*tick))[8..16].to_owned()).collect();
+    assert_eq!(shown, ["27T08:00", "27T08:25", "27T08:50", "30T08:00", "30T08:25"]);
+    let back: Vec<_> = schedule.ticks_before(ticks[4].plus(1)).take(5).collect();
+    assert_eq!(back, ticks.iter().rev().copied().collect::<Vec<_>>());
+    let night = window(hour, 24 * hour, 1_800_000, &Weekday::ALL, "Europe/Berlin");
+    let from = |text: &str, count| {
+        let ticks = night.ticks_after(at(text)).take(count);
+        ticks.map(|tick| show(Some(tick))[11..16].to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(from("2026-03-28T22:30:00Z", 3), ["00:00", "00:30", "01:00"]);
+    assert_eq!(
+        from("2026-10-24T22:00:00Z", 7),
+        ["23:00", "23:30", "00:00", "00:30", "01:00", "01:30", "02:00"]
+    );
+    assert_eq!(from("2026-11-24T22:00:00Z", 3), ["22:30", "00:00", "00:30"]);
+    assert!(night.is_subdaily() && !window(5, 5, 1_000, workdays, "UTC").is_subdaily());
 }
 
 #[test]
@@ -405,6 +737,27 @@ fn list(max: u32, size: std::ops::Range<usize>) -> impl Strategy<Value = (String
         let text: Vec<_> = values.iter().map(u32::to_string).collect();
         (text.join(","), values)
     })
+}
+
+fn clock_text() -> impl Strategy<Value = (String, String, String)> {
+    (field(0, 59), field(0, 59), field(0, 23)).prop_map(|(second, minute, hour)| (second.0, minute.0, hour.0))
+}
+
+/// Day of month and day of week, plain and special.
+fn day_texts() -> impl Strategy<Value = (String, String)> {
+    let special = prop::string::string_regex("L|LW|L-[0-9]|[1-9]W|[12][0-9]W,L|[1-9],L-[0-9]W").unwrap();
+    let day = prop_oneof![
+        2 => Just("*".to_owned()),
+        2 => field(1, 31).prop_map(|(text, _)| text),
+        1 => special,
+    ];
+    let special = prop::string::string_regex("[1-6]L|[1-6]#[1-5]|FRI,[1-3]L|MON#1,[1-5]#2").unwrap();
+    let weekday = prop_oneof![
+        2 => Just("*".to_owned()),
+        2 => field(1, 7).prop_map(|(text, _)| text),
+        1 => special,
+    ];
+    (day, weekday)
 }
 
 /// A rule whose fields are known, so that any civil time can be tested against it.
@@ -581,8 +934,41 @@ proptest! {
     }
 
     #[test]
-    fn nothing_like_a_rule_makes_a_panic(fields in prop::collection::vec("[0-9*?/,LW#A-F-]{1,6}|[*]|[0-9]{1,2}", 5..8), instant in any::<i64>()) {
-        if let Ok(schedule) = compile(&fields.join(" "), "Africa/Casablanca") {
+    fn a_print_reads_as_the_rule_it_was_printed_from(
+        (clock, days, months, years) in (clock_text(), day_texts(), field(1, 12), "(\\*|20[3-9][0-9]|2030-2040|2031/7|2150,2160)?"),
+        dialect in prop::sample::select(&Dialect::ALL[..]),
+    ) {
+        let (second, minute, hour) = clock;
+        let (day, weekday) = days;
+        let expression = match dialect {
+            Dialect::Quartz if day == "*" => format!("{second} {minute} {hour} ? {} {weekday} {years}", months.0),
+            Dialect::Quartz => format!("{second} {minute} {hour} {day} {} ? {years}", months.0),
+            Dialect::Unix => format!("{minute} {hour} {day} {} {weekday}", months.0),
+            Dialect::Spring => format!("{second} {minute} {hour} {day} {} {weekday}", months.0),
+        };
+        if let Ok(schedule) = compile_in(dialect, &expression, "Europe/Berlin") {
+            let print = canonical(dialect, &expression);
+            prop_assert_eq!(&canonical(dialect, &print), &print, "{}", &expression);
+            let printed = compile_in(dialect, &print, "Europe/Berlin").unwrap();
+            let interval = |text: &str| Explained::of(&Cron::new(text, dialect, "UTC")).unwrap().is_interval();
+            prop_assert_eq!(interval(&expression), interval(&print), "{} {}", &expression, &print);
+            let mut tick = at("2026-01-01T00:00:00Z");
+            for _ in 0..50 {
+                let next = schedule.next(tick);
+                prop_assert_eq!(next, printed.next(tick), "{} and {}", &expression, &print);
+                let Some(next) = next else { break };
+                tick = next.plus(next.since(tick) / 2 * 3);
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_like_a_rule_makes_a_panic(
+        fields in prop::collection::vec("[0-9*?/,LW#A-F-]{1,6}|[*]|[0-9]{1,2}|[0-9]L|L-[0-9]W?|[0-9]{1,2}W|[0-9]#[1-5]", 5..8),
+        dialect in prop::sample::select(&Dialect::ALL[..]),
+        instant in any::<i64>(),
+    ) {
+        if let Ok(schedule) = compile_in(dialect, &fields.join(" "), "Africa/Casablanca") {
             let _ = (schedule.next(Millis::new(instant)), schedule.previous(Millis::new(instant)));
         }
     }

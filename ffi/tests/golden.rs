@@ -53,6 +53,21 @@ fn job_put_request() -> v1::JobPutRequest {
         v1::trigger::Kind::FixedDelay(v1::FixedDelay { delay_ms: 0 }),
         v1::trigger::Kind::At(v1::At { instants: vec![TICK, TICK + 1] }),
         v1::trigger::Kind::Api(v1::ApiOnly {}),
+        v1::trigger::Kind::Cron(v1::Cron {
+            expression: "30 2 * * 1".into(),
+            dialect: "unix".into(),
+            zone: String::new(),
+            gap: "skip".into(),
+            overlap: "both".into(),
+        }),
+        v1::trigger::Kind::FixedRate(v1::FixedRate { period_ms: 5_000, phase_ms: Some(0) }),
+        v1::trigger::Kind::DailyWindow(v1::DailyWindow {
+            weekdays: vec!["mon".into(), "sun".into()],
+            from: "09:00".into(),
+            to: "24:00".into(),
+            every_ms: 1_200_000,
+            zone: "Europe/Berlin".into(),
+        }),
     ];
     specs.extend(kinds.into_iter().map(small_spec));
     v1::JobPutRequest { app: "demo".into(), jobs: specs }
@@ -65,8 +80,8 @@ fn full_spec() -> v1::JobSpec {
         trigger: Some(v1::Trigger {
             kind: Some(v1::trigger::Kind::Cron(v1::Cron {
                 expression: "0 30 6 ? * MON-FRI".into(),
-                dialect: String::new(),
                 zone: "Europe/Berlin".into(),
+                ..v1::Cron::default()
             })),
         }),
         params: Some(payload(v1::Encoding::Text, b"w\xc3\xb6rld")),
@@ -76,6 +91,7 @@ fn full_spec() -> v1::JobSpec {
             policy: v1::CatchUpPolicy::None.into(),
             threshold_ms: Some(0),
             window_ms: Some(7_200_000),
+            max_runs: None,
         }),
         retry: Some(v1::Retry {
             retries: 3,
@@ -93,6 +109,7 @@ fn full_spec() -> v1::JobSpec {
         routing: v1::Routing::RoundRobin.into(),
         managed_by: "console".into(),
         source_version: Some(0),
+        timing: None,
     }
 }
 
@@ -188,6 +205,8 @@ fn run() -> v1::Run {
         }],
         progress_percent: Some(0),
         progress_note: "half".into(),
+        fire_key: String::new(),
+        jitter_ms: 0,
     }
 }
 

@@ -5,12 +5,17 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use anyhow::Context;
+use fastjob_core::clock::Millis;
+use fastjob_core::shard::Overdue;
 use metrics::{
     Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge,
     histogram,
 };
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use parking_lot::Mutex;
+
+/// Jobs of one shard that have had a label of their own for being overdue.
+pub const MAX_OVERDUE: usize = 100;
 
 /// Apps that have labels of their own.
 pub const MAX_APPS: usize = 1_000;
@@ -19,6 +24,9 @@ const LATENESS: &str = "fastjob_run_lateness_seconds";
 const CREATED: &str = "fastjob_runs_created_total";
 const ENDED: &str = "fastjob_runs_ended_total";
 const WAITING: &str = "fastjob_runs_waiting";
+const BUFFERED: &str = "fastjob_runs_buffered";
+const OVERDUE: &str = "fastjob_job_overdue_seconds";
+const WITHOUT_TICK: &str = "fastjob_jobs_without_tick";
 const SCHEDULED: &str = "fastjob_runs_scheduled";
 const DISPATCHED: &str = "fastjob_runs_dispatched";
 const TURN: &str = "fastjob_turn_duration_seconds";
@@ -65,6 +73,12 @@ fn describe() {
     describe_counter!(CREATED, "Runs written, by source");
     describe_counter!(ENDED, "Runs ended, by state and reason");
     describe_gauge!(WAITING, "Runs that are due and wait for a worker");
+    describe_gauge!(BUFFERED, "Runs that are due and wait for the end of an earlier run of their job");
+    describe_gauge!(OVERDUE, Unit::Seconds, "For how long a job should have started: 60 s or more, else 0");
+    describe_gauge!(
+        WITHOUT_TICK,
+        "Enabled jobs of this server's shards whose schedule goes on and that have no next tick"
+    );
     describe_gauge!(SCHEDULED, "Runs in memory that are not due yet");
     describe_gauge!(DISPATCHED, "Runs with an attempt at a worker");
     describe_histogram!(TURN, Unit::Seconds, "An owner's turn, from its first message to the end of acting");
@@ -111,6 +125,8 @@ pub fn inbox_refused(count: u64) {
 pub struct OpenRuns {
     /// Due, and without a worker.
     pub waiting: usize,
+    /// Due, and behind an earlier run of their job.
+    pub buffered: usize,
     /// Not due yet.
     pub scheduled: usize,
     /// With a worker.
@@ -124,6 +140,9 @@ pub struct ShardMetrics {
     created: HashMap<&'static str, Counter>,
     ended: HashMap<(&'static str, &'static str), Counter>,
     waiting: Gauge,
+    buffered: Gauge,
+    /// Jobs that are or were overdue, each with whether it is.
+    overdue: HashMap<Arc<str>, (Gauge, bool)>,
     scheduled: Gauge,
     dispatched: Gauge,
 }
@@ -137,6 +156,8 @@ impl ShardMetrics {
             created: HashMap::new(),
             ended: HashMap::new(),
             waiting: gauge!(WAITING, "app" => app.clone(), "shard" => shard.clone()),
+            overdue: HashMap::new(),
+            buffered: gauge!(BUFFERED, "app" => app.clone(), "shard" => shard.clone()),
             scheduled: gauge!(SCHEDULED, "app" => app.clone(), "shard" => shard.clone()),
             dispatched: gauge!(DISPATCHED, "app" => app.clone(), "shard" => shard),
             app,
@@ -175,9 +196,47 @@ impl ShardMetrics {
         }
     }
 
+    /// Jobs that should have started by now, all that there are: the gauge of each, and a line in the log when it begins and
+    /// when it ends. Beyond [`MAX_OVERDUE`] that a shard has had, jobs share the label `other`.
+    pub fn overdue(&mut self, found: &[Overdue], now: Millis) {
+        let mut room = MAX_OVERDUE.saturating_sub(self.overdue.len());
+        let mut late: HashMap<Arc<str>, &Overdue> = HashMap::new();
+        for each in found {
+            let label = match self.overdue.get_key_value(each.job.as_str()) {
+                Some((label, _)) => label.clone(),
+                None if room == 0 => "other".into(),
+                None => {
+                    room -= 1;
+                    each.job.as_str().into()
+                }
+            };
+            late.entry(label).or_insert(each);
+        }
+        for (job, (gauge, is_late)) in &mut self.overdue {
+            if *is_late && !late.contains_key(job) {
+                tracing::info!(app = %self.app, job = %job, "job is no longer overdue");
+                gauge.set(0.0);
+                *is_late = false;
+            }
+        }
+        for (job, each) in late {
+            let since_ms = now.since(each.since);
+            let entry = self.overdue.entry(job.clone());
+            let (app, name) = (self.app.clone(), job.clone());
+            let (gauge, is_late) =
+                entry.or_insert_with(|| (gauge!(OVERDUE, "app" => app, "job" => name), false));
+            if !std::mem::replace(is_late, true) {
+                let no_schedule = each.no_schedule;
+                tracing::warn!(app = %self.app, job = %job, since_ms, no_schedule, "job is overdue");
+            }
+            gauge.set(seconds(since_ms));
+        }
+    }
+
     /// The open runs, after a turn.
     pub fn open_runs(&self, open: OpenRuns) {
         self.waiting.set(open.waiting as f64);
+        self.buffered.set(open.buffered as f64);
         self.scheduled.set(open.scheduled as f64);
         self.dispatched.set(open.dispatched as f64);
     }
@@ -186,6 +245,7 @@ impl ShardMetrics {
 impl Drop for ShardMetrics {
     fn drop(&mut self) {
         self.open_runs(OpenRuns::default());
+        self.overdue.values().for_each(|(gauge, _)| gauge.set(0.0));
     }
 }
 
@@ -224,6 +284,11 @@ pub fn frames_sent(count: u64) {
 /// A renewal of the lease took this long.
 pub fn renewal_took(duration: std::time::Duration) {
     histogram!(RENEWAL).record(duration);
+}
+
+/// Enabled jobs that should have a next tick and have none, as the last search found.
+pub fn jobs_without_tick(count: usize) {
+    gauge!(WITHOUT_TICK).set(count as f64);
 }
 
 /// How many shards the server owns.
@@ -274,6 +339,29 @@ pub(crate) mod tests {
         ] {
             assert!(text.contains(line), "no {line:?} in:\n{text}");
         }
+    }
+
+    #[test]
+    fn an_overdue_job_shows_until_it_has_started() {
+        let job = |name: &str| Overdue {
+            job: fastjob_core::domain::Name::parse(name).unwrap(),
+            since: Millis::new(1_000),
+            no_schedule: false,
+        };
+        let text = rendered(|| {
+            let mut shard = ShardMetrics::new("demo".into(), 0);
+            shard.overdue(&[job("late"), job("started")], Millis::new(91_000));
+            shard.overdue(&[job("late")], Millis::new(121_000));
+            let many: Vec<Overdue> = (0..MAX_OVERDUE + 9).map(|n| job(&format!("j{n}"))).collect();
+            shard.overdue(&many, Millis::new(151_000));
+            shard.overdue(&[job("late"), job("another")], Millis::new(181_000));
+            std::mem::forget(shard);
+        });
+        assert!(text.contains("fastjob_job_overdue_seconds{app=\"demo\",job=\"late\"} 180"), "{text}");
+        assert!(text.contains("fastjob_job_overdue_seconds{app=\"demo\",job=\"started\"} 0"), "{text}");
+        assert!(text.contains("fastjob_job_overdue_seconds{app=\"demo\",job=\"other\"} 180"), "{text}");
+        let series = text.lines().filter(|line| line.starts_with("fastjob_job_overdue_seconds{")).count();
+        assert!(series <= 2 * MAX_OVERDUE, "{series}");
     }
 
     #[test]

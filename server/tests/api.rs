@@ -7,8 +7,8 @@ mod peers;
 use bench::{Bench, CALM, authorized, detail, name, new_token, patiently};
 use fastjob_core::clock::{Clock, Millis, SystemClock};
 use fastjob_core::domain::{
-    CatchUp, Definition, Ended, FireKey, Job, Limits, ManagedBy, Payload, Refusal, RefusalKind, Run, Source,
-    State, Trigger,
+    CancelCause, CatchUp, Definition, Ended, FireKey, Job, Limits, ManagedBy, Payload, Refusal, RefusalKind,
+    Run, Source, State, Timing, Trigger,
 };
 use fastjob_core::id::{Epoch, JobId, RunId, ServerId};
 use fastjob_core::protocol::v1;
@@ -39,8 +39,11 @@ async fn call_all(bench: &Bench, token: &str, app: &str) -> Vec<(&'static str, R
     call!(job_enable, JobSetEnabledRequest { name: "x".into() });
     call!(job_disable, JobSetEnabledRequest { name: "x".into() });
     call!(job_delete, JobDeleteRequest { name: "x".into() });
+    call!(job_apply, JobApplyRequest {});
     call!(job_next, JobNextRequest { name: "x".into() });
     call!(job_ledger, JobLedgerRequest { name: "x".into() });
+    call!(job_list_all, JobListAllRequest {});
+    call!(job_history, JobHistoryRequest { name: "x".into() });
     call!(trigger, TriggerRequest {});
     call!(run_get, RunGetRequest { by: Some(v1::run_get_request::By::Id(id())) });
     call!(run_list, RunListRequest {});
@@ -452,6 +455,7 @@ fn job(shard: fastjob_core::id::ShardKey, job_name: &str) -> Job {
             handler: name("greet"),
             trigger: Trigger::FixedRate { period_ms: 1_000, phase: None },
             params: Payload::default(),
+            timing: Timing::default(),
             catch_up: CatchUp::default(),
             limits: Limits::default(),
             managed_by: ManagedBy::Code,
@@ -476,6 +480,7 @@ fn run(job: &Job, state: State) -> Run {
         fire_key: FireKey::of_idempotency_key("order-42"),
         source: Source::Api,
         tick: None,
+        jitter_ms: 0,
         due: Millis::new(10_000),
         revision: 1,
         handler: name("greet"),
@@ -488,7 +493,7 @@ fn run(job: &Job, state: State) -> Run {
         lost_count: 0,
         created_at: Millis::new(10_000),
         started_at: None,
-        cancel_at: None,
+        cancel: None,
         ended_at: None,
         result: None,
         error: None,
@@ -500,7 +505,7 @@ fn run(job: &Job, state: State) -> Run {
 fn ended(run: &Run) -> fastjob_core::shard::RunEnded {
     fastjob_core::shard::RunEnded {
         run: run.id,
-        ended: Ended::Cancelled,
+        ended: Ended::Cancelled(CancelCause::Requested),
         ended_at: Millis::new(20_000),
         started_at: None,
         fail_count: 0,

@@ -17,7 +17,7 @@ const CORE: [&[&str]; 8] = [
     &["worker"],
 ];
 const SERVER: [&[&str]; 11] = [
-    &["failpoint", "metrics", "config", "ready"],
+    &["failpoint", "metrics", "config", "ready", "audit", "lint", "simulate"],
     &["log"],
     &["store"],
     &["trust"],

@@ -15,6 +15,8 @@ mod facts;
 mod inbox;
 #[path = "store/invariants.rs"]
 mod invariants;
+#[path = "store/links.rs"]
+mod links;
 #[expect(dead_code, reason = "each test program uses a part of it")]
 #[path = "harness/mariadb.rs"]
 mod mariadb;

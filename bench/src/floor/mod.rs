@@ -125,10 +125,11 @@ fn sync_ms() -> anyhow::Result<f64> {
 /// One measurement, in a directory of its own on the file system of the temporary directory.
 pub(crate) async fn measured(stream: bool, shape: Shape) -> anyhow::Result<Taken> {
     let directory = tempfile::tempdir()?;
+    let rows = pipeline::sqlite(directory.path(), shape).await?;
     if stream {
-        pipeline::with_worker(directory.path(), shape).await
+        pipeline::with_worker(rows, directory.path(), shape).await
     } else {
-        pipeline::rows_alone(directory.path(), shape).await
+        pipeline::rows_alone(rows, shape).await
     }
 }
 
@@ -144,6 +145,6 @@ pub(crate) fn costs(name: &str, taken: &[Taken]) -> [Figure; 3] {
 /// The durability that the floor's own connection has.
 pub(crate) async fn settings() -> anyhow::Result<Value> {
     let directory = tempfile::tempdir()?;
-    let mut rows = rows::Rows::create(&directory.path().join("floor.db"), Vec::new()).await?;
+    let mut rows = rows::SqliteRows::create(&directory.path().join("floor.db"), Vec::new()).await?;
     Ok(json!({ "floor_database": machine::durability(rows.connection()).await? }))
 }

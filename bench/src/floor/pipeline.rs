@@ -10,7 +10,7 @@ use fastjob_core::id::{Chance, RunId};
 use tokio::process::Command;
 use tokio::task::JoinSet;
 
-use super::rows::{EndedRun, NewRun, Rows, Turn};
+use super::rows::{EndedRun, NewRun, Rows, SqliteRows, Turn};
 use super::stream::{Listener, Received, Stream};
 use crate::process::{self, Process, Used};
 
@@ -65,9 +65,14 @@ impl Taken {
     }
 }
 
+/// A file in the directory, with the server's tables.
+pub(crate) async fn sqlite(directory: &Path, shape: Shape) -> anyhow::Result<Rows> {
+    let rows = SqliteRows::create(&directory.join("floor.db"), params(shape.params)).await?;
+    Ok(Rows::Sqlite(Box::new(rows)))
+}
+
 /// The rows alone, each write of a batch in a commit of its own.
-pub(crate) async fn rows_alone(directory: &Path, shape: Shape) -> anyhow::Result<Taken> {
-    let mut rows = Rows::create(&directory.join("floor.db"), params(shape.params)).await?;
+pub(crate) async fn rows_alone(mut rows: Rows, shape: Shape) -> anyhow::Result<Taken> {
     let mut source = Source::new();
     let (used, started) = (process::used_here()?, SystemClock.elapsed());
     let mut commits = 0;
@@ -90,8 +95,7 @@ pub(crate) async fn rows_alone(directory: &Path, shape: Shape) -> anyhow::Result
 
 /// The rows, and between their writes the stream to a worker in a process of its own. A commit carries all that is
 /// ready, as an owner's turn does: new rows, rows to dispatch, outcomes.
-pub(crate) async fn with_worker(directory: &Path, shape: Shape) -> anyhow::Result<Taken> {
-    let mut rows = Rows::create(&directory.join("floor.db"), params(shape.params)).await?;
+pub(crate) async fn with_worker(mut rows: Rows, directory: &Path, shape: Shape) -> anyhow::Result<Taken> {
     let mut tasks = JoinSet::new();
     let listener = Listener::open(&mut tasks).await?;
     let worker = start_worker(&listener.address, directory)?;
@@ -174,6 +178,7 @@ impl Source {
     }
 }
 
-fn params(bytes: usize) -> Vec<u8> {
+/// Of a run.
+pub(crate) fn params(bytes: usize) -> Vec<u8> {
     vec![b'x'; bytes]
 }

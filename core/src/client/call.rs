@@ -1,6 +1,7 @@
 //! The way of a call: to the owner if it is known, else to whoever answers, again while nobody does and time is left.
 
 use std::future::Future;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use tonic::transport::Channel;
@@ -128,11 +129,22 @@ impl Client {
         let mut before = None;
         loop {
             let left = until.saturating_sub(SystemClock.elapsed());
-            let error = match tokio::time::timeout(left, self.once(again, way, left, &call)).await {
+            let tried = OnceLock::new();
+            let error = match tokio::time::timeout(left, self.once(again, way, left, &tried, &call)).await {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(error)) => error,
-                Err(_) => return Err(before.map_or_else(late, |error| self.unreachable(error))),
+                Err(_) => {
+                    if let Some(address) = tried.get() {
+                        self.leave_connection(address);
+                    }
+                    return Err(before.map_or_else(late, |error| self.unreachable(error)));
+                }
             };
+            if error.kind == ErrorKind::Timeout
+                && let Some(address) = tried.get()
+            {
+                self.leave_connection(address);
+            }
             if error.kind != ErrorKind::Unavailable {
                 return Err(error);
             }
@@ -148,18 +160,21 @@ impl Client {
         }
     }
 
-    /// One call at one server; given up early only if the shard's owner stands still and is replaced meanwhile.
+    /// One call at one server, which `tried` then holds; given up early only if the shard's owner stands still and is
+    /// replaced meanwhile.
     async fn once<A, F>(
         &self,
         again: Again,
         way: Way<'_>,
         left: Duration,
+        tried: &OnceLock<String>,
         call: impl Fn(Channel, Duration) -> F,
     ) -> Result<A, Error>
     where
         F: Future<Output = Result<A, Error>>,
     {
         let at = self.server_for(way).await?;
+        let _ = tried.set(at.address.clone());
         let channel = self.inner.channels.get(&at.address)?;
         let answer = if again == Again::Safe && at.is_owner {
             tokio::select! {
@@ -199,6 +214,11 @@ impl Client {
 }
 
 impl Error {
+    /// Whether no server has said so: the connection may be dead.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        self.code == UNREACHABLE || self.kind == ErrorKind::Timeout
+    }
+
     /// Whether the same call by the same caller is refused wherever it goes.
     pub(crate) const fn is_final(&self) -> bool {
         matches!(

@@ -6,7 +6,7 @@ use super::call::Again;
 use super::route::Way;
 use super::{Client, Error, ErrorKind, JobPut};
 use crate::clock::Millis;
-use crate::domain::Payload;
+use crate::domain::{Dialect, GapRule, OverlapRule, Payload, Weekday};
 use crate::protocol::v1;
 
 pub use crate::protocol::v1::{Backoff, CatchUpPolicy as CatchUp, Overlap, Routing};
@@ -31,16 +31,44 @@ impl Job {
         self
     }
 
-    /// Fires by a Quartz cron expression of six or seven fields, seconds first; UTC unless [`Job::zone`] is given.
+    /// Fires by a cron expression: of the dialect quartz, which has six or seven fields, seconds first, unless
+    /// [`Job::dialect`] is given; in UTC unless [`Job::zone`] is.
     pub fn cron(self, expression: impl Into<String>) -> Self {
         let expression = expression.into();
         self.fires(v1::trigger::Kind::Cron(v1::Cron { expression, ..Default::default() }))
     }
 
-    /// The IANA zone of the cron expression, given before.
+    /// The IANA zone of the cron expression or the daily window, given before.
     pub fn zone(mut self, zone: impl Into<String>) -> Self {
+        match self.kind() {
+            Some(v1::trigger::Kind::Cron(cron)) => cron.zone = zone.into(),
+            Some(v1::trigger::Kind::DailyWindow(window)) => window.zone = zone.into(),
+            _ => {}
+        }
+        self
+    }
+
+    /// How the cron expression, given before, is read.
+    pub fn dialect(mut self, dialect: Dialect) -> Self {
         if let Some(v1::trigger::Kind::Cron(cron)) = self.kind() {
-            cron.zone = zone.into();
+            cron.dialect = dialect.as_str().to_owned();
+        }
+        self
+    }
+
+    /// What becomes of civil times that a gap of the zone swallows. For the cron expression given before, if its seconds,
+    /// minutes and hours have no `*`, range or step.
+    pub fn gap(mut self, gap: GapRule) -> Self {
+        if let Some(v1::trigger::Kind::Cron(cron)) = self.kind() {
+            cron.gap = gap.as_str().to_owned();
+        }
+        self
+    }
+
+    /// In which passes of an overlap of the zone the cron expression, given before, fires. As [`Job::gap`].
+    pub fn overlap_rule(mut self, overlap: OverlapRule) -> Self {
+        if let Some(v1::trigger::Kind::Cron(cron)) = self.kind() {
+            cron.overlap = overlap.as_str().to_owned();
         }
         self
     }
@@ -49,6 +77,34 @@ impl Job {
     pub fn every(self, period: Duration) -> Self {
         let period_ms = millis(period);
         self.fires(v1::trigger::Kind::FixedRate(v1::FixedRate { period_ms, phase_ms: None }))
+    }
+
+    /// An instant of the even pace, given before, instead of the job's creation.
+    pub fn phase(mut self, phase: Millis) -> Self {
+        if let Some(v1::trigger::Kind::FixedRate(rate)) = self.kind() {
+            rate.phase_ms = Some(phase.get());
+        }
+        self
+    }
+
+    /// Fires at an even pace within a window of each day, from one time to another, both included, as `09:00` and `17:30`;
+    /// in UTC unless [`Job::zone`] is given, on all days unless [`Job::weekdays`] are.
+    pub fn daily_window(self, from: impl Into<String>, to: impl Into<String>, every: Duration) -> Self {
+        let (from, to, every_ms) = (from.into(), to.into(), millis(every));
+        self.fires(v1::trigger::Kind::DailyWindow(v1::DailyWindow {
+            from,
+            to,
+            every_ms,
+            ..Default::default()
+        }))
+    }
+
+    /// The days of the daily window, given before.
+    pub fn weekdays(mut self, days: impl IntoIterator<Item = Weekday>) -> Self {
+        if let Some(v1::trigger::Kind::DailyWindow(window)) = self.kind() {
+            window.weekdays = days.into_iter().map(|day| day.as_str().to_owned()).collect();
+        }
+        self
     }
 
     /// Fires this long after the end of the run before.
@@ -129,6 +185,32 @@ impl Job {
     /// What happens to ticks that were missed. Default: the newest fires.
     pub fn catch_up(mut self, policy: CatchUp) -> Self {
         self.spec.catch_up.get_or_insert_default().set_policy(policy);
+        self
+    }
+
+    /// Of the missed ticks at most this many fire, the newest, one after the other. 1 to 1,000.
+    pub fn catch_up_all(mut self, max_runs: u32) -> Self {
+        let catch_up = self.spec.catch_up.get_or_insert_default();
+        catch_up.set_policy(CatchUp::All);
+        catch_up.max_runs = Some(max_runs);
+        self
+    }
+
+    /// No tick lies before this instant.
+    pub fn start_at(mut self, at: Millis) -> Self {
+        self.spec.timing.get_or_insert_default().start_at = Some(at.get());
+        self
+    }
+
+    /// No tick lies at this instant or after it.
+    pub fn end_at(mut self, at: Millis) -> Self {
+        self.spec.timing.get_or_insert_default().end_at = Some(at.get());
+        self
+    }
+
+    /// Each tick's run is due up to this much later, but before the next tick. At most 24 h, default 0.
+    pub fn tick_jitter(mut self, most: Duration) -> Self {
+        self.spec.timing.get_or_insert_default().jitter_ms = millis(most);
         self
     }
 
@@ -246,6 +328,19 @@ impl Client {
         Ok(reply.results)
     }
 
+    /// Creates, replaces and deletes at most 1,000 jobs: all are checked first, and each shard makes all of its changes
+    /// or none. One result per change, in order.
+    ///
+    /// # Errors
+    /// As [`Client::job_put`]; [`ErrorKind::Conflict`] also if a job is at another revision than was seen.
+    pub async fn job_apply(&self, changes: Vec<v1::JobChange>) -> Result<Vec<v1::JobApplied>, Error> {
+        let first = changes.first().and_then(|change| change.change.clone()).map(name_of);
+        let request = v1::JobApplyRequest { app: self.app().to_owned(), changes };
+        let way = Way::Owner(first.as_deref());
+        let reply = self.ask(Again::Safe, way, request, async |mut c, r| c.job_apply(r).await).await?;
+        Ok(reply.results)
+    }
+
     /// A job as it is stored.
     ///
     /// # Errors
@@ -305,6 +400,30 @@ impl Client {
         Ok(reply.ticks.into_iter().map(Millis::new).collect())
     }
 
+    /// Runs the ticks in [from, to) again, whatever became of them: at most 10,000, all in the past. `overlap` is between
+    /// these runs and all others of the job; `None`: one after the other.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`]; [`ErrorKind::Conflict`] for a job without ticks.
+    pub async fn job_backfill(
+        &self,
+        name: &str,
+        from: Millis,
+        to: Millis,
+        overlap: Option<Overlap>,
+    ) -> Result<v1::JobBackfillReply, Error> {
+        let request = v1::JobBackfillRequest {
+            app: self.app().to_owned(),
+            name: name.to_owned(),
+            from: from.get(),
+            to: to.get(),
+            overlap: overlap.map(Into::into),
+            request_id: self.request_id(),
+        };
+        let way = Way::Owner(Some(name));
+        self.ask(Again::Safe, way, request, async |mut c, r| c.job_backfill(r).await).await
+    }
+
     /// One page of a job's runs and gaps with ticks in [from, to); `page` is the `next` of the one before, or empty.
     ///
     /// # Errors
@@ -318,8 +437,69 @@ impl Client {
     ) -> Result<v1::JobLedgerReply, Error> {
         let (from, to) = (from.get(), to.get());
         let (app, name) = (self.app().to_owned(), name.to_owned());
-        let request = v1::JobLedgerRequest { app, name, from, to, limit: 500, page };
+        let request = v1::JobLedgerRequest {
+            app,
+            name,
+            from,
+            to,
+            limit: 500,
+            page,
+            id: bytes::Bytes::new(),
+            brief: false,
+        };
         self.ask(Again::Safe, Way::Owner(None), request, async |mut c, r| c.job_ledger(r).await).await
+    }
+
+    /// As [`Client::job_ledger`], of the job with this id, living or deleted; params, results and errors are left out.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`].
+    pub async fn job_ledger_brief(
+        &self,
+        id: bytes::Bytes,
+        from: Millis,
+        to: Millis,
+        page: bytes::Bytes,
+    ) -> Result<v1::JobLedgerReply, Error> {
+        let (from, to) = (from.get(), to.get());
+        let (app, name) = (self.app().to_owned(), String::new());
+        let request = v1::JobLedgerRequest { app, name, from, to, limit: 500, page, id, brief: true };
+        self.ask(Again::Safe, Way::Owner(None), request, async |mut c, r| c.job_ledger(r).await).await
+    }
+
+    /// One page of every job that the app ever had, deleted ones too; `name` empty: of every name. `page` is the `next`
+    /// of the one before, or empty.
+    ///
+    /// # Errors
+    /// As any call's.
+    pub async fn job_list_all(&self, name: &str, page: bytes::Bytes) -> Result<v1::JobListAllReply, Error> {
+        let (app, name) = (self.app().to_owned(), name.to_owned());
+        let request = v1::JobListAllRequest { app, name, page, limit: 100 };
+        self.ask(Again::Safe, Way::Owner(None), request, async |mut c, r| c.job_list_all(r).await).await
+    }
+
+    /// What a job was: its revisions after `after`, by its id, or by the name of its newest if the id is empty. Only an
+    /// empty page is the last.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`].
+    pub async fn job_history(
+        &self,
+        id: bytes::Bytes,
+        name: &str,
+        after: u64,
+    ) -> Result<v1::JobHistoryReply, Error> {
+        let (app, name) = (self.app().to_owned(), name.to_owned());
+        let request = v1::JobHistoryRequest { app, id, name, after, limit: 500 };
+        self.ask(Again::Safe, Way::Owner(None), request, async |mut c, r| c.job_history(r).await).await
+    }
+}
+
+/// The job that a change is about.
+pub(super) fn name_of(change: v1::job_change::Change) -> String {
+    match change {
+        v1::job_change::Change::Put(spec) => spec.name,
+        v1::job_change::Change::Delete(name) => name,
     }
 }
 

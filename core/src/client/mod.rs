@@ -56,10 +56,13 @@ pub struct Client {
 struct Inner {
     options: Options,
     bearer: tonic::metadata::MetadataValue<tonic::metadata::Ascii>,
-    channels: Channels,
+    channels: Arc<Channels>,
     route: Mutex<Route>,
     chance: Mutex<Chance>,
 }
+
+/// Clients of other apps over the same connections at most: each worker takes one of a connection's streams.
+const MOST_SHARING: usize = 1_024;
 
 impl Client {
     /// Checks the options and prepares the connections. It waits for no server: the first call does, so a program may
@@ -68,8 +71,24 @@ impl Client {
     /// # Errors
     /// [`ErrorKind::Invalid`] names the option at fault.
     pub async fn connect(options: Options) -> Result<Self, Error> {
+        Self::over(Arc::default(), options)
+    }
+
+    /// A client of another app, at the same servers and, up to 1,024 of them, over the same connections: for a program
+    /// that works for many apps. Dropping one leaves the others as they are.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub fn of_app(&self, app: impl Into<String>, token: impl Into<String>) -> Result<Self, Error> {
+        let mut options = self.inner.options.clone();
+        (options.app, options.token) = (app.into(), token.into());
+        let shared = Arc::clone(&self.inner.channels);
+        let channels = if Arc::strong_count(&shared) > MOST_SHARING { Arc::default() } else { shared };
+        Self::over(channels, options)
+    }
+
+    fn over(channels: Arc<Channels>, options: Options) -> Result<Self, Error> {
         let bearer = options.check()?;
-        let channels = Channels::default();
         for server in &options.servers {
             channels.get(server)?;
         }

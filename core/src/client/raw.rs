@@ -51,6 +51,10 @@ fn job_of(method: &str, request: &Bytes) -> Option<String> {
     let request = request.clone();
     match method {
         "JobPut" => Some(v1::JobPutRequest::decode(request).ok()?.jobs.into_iter().next()?.name),
+        "JobApply" => {
+            let first = v1::JobApplyRequest::decode(request).ok()?.changes.into_iter().next()?;
+            first.change.map(super::job::name_of)
+        }
         "JobEnable" | "JobDisable" => Some(v1::JobSetEnabledRequest::decode(request).ok()?.name),
         "JobDelete" => Some(v1::JobDeleteRequest::decode(request).ok()?.name),
         "Trigger" => Some(v1::TriggerRequest::decode(request).ok()?.triggers.into_iter().next()?.job),

@@ -84,12 +84,13 @@ impl Client {
     /// As the server refuses it, or [`ErrorKind::Unavailable`] after [`super::Options::call_timeout`].
     pub async fn locate(&self) -> Result<Located, Error> {
         let timeout = self.inner.options.call_timeout;
-        self.again_within(super::call::Again::Safe, Way::Any, timeout, |_, _| self.locate_once()).await
+        self.again_within(super::call::Again::Safe, Way::Any, timeout, |_, _| self.locate_once(&[])).await
     }
 
-    /// One Locate at one server drawn among all known.
-    pub(crate) async fn locate_once(&self) -> Result<Located, Error> {
-        self.locate_at(&self.any_server(&[])?).await
+    /// One Locate at one server drawn among all known, at one of `but` only if there is no other.
+    pub(crate) async fn locate_once(&self, but: &[String]) -> Result<Located, Error> {
+        let drawn = self.any_server(but).or_else(|_| self.any_server(&[]));
+        self.locate_at(&drawn?).await
     }
 
     async fn locate_at(&self, address: &str) -> Result<Located, Error> {
@@ -147,7 +148,7 @@ impl Client {
             && !self.app().is_empty()
         {
             if self.inner.route.lock().owners.is_empty() {
-                self.locate_once().await?;
+                self.locate_once(&[]).await?;
             }
             let (now, drawn) = (SystemClock.elapsed(), self.draw());
             let route = self.inner.route.lock();
@@ -189,8 +190,17 @@ impl Client {
         self.inner.route.lock().servers.answered(address);
     }
 
-    pub(super) fn has_failed(&self, address: &str, why: &Error) {
+    /// No answer came from this server, or that it is not ready.
+    pub(crate) fn has_failed(&self, address: &str, why: &Error) {
+        if why.is_unanswered() {
+            self.leave_connection(address);
+        }
         self.inner.route.lock().servers.failed(address, why.message.clone(), SystemClock.elapsed());
+    }
+
+    /// Nothing new is sent on the connection that there is to this server.
+    pub(crate) fn leave_connection(&self, address: &str) {
+        self.inner.channels.leave(address);
     }
 
     /// The servers that failed last time they were asked, each with its reason.

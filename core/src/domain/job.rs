@@ -42,6 +42,21 @@ pub struct Job {
     pub deleted_at: Option<Millis>,
 }
 
+/// What a job was from one edit to the next.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Revision {
+    /// From 1, without a hole.
+    pub revision: u64,
+    /// Ticks after this instant follow it, up to and with the `from` of the next one.
+    pub from: Millis,
+    /// What the job did and when.
+    pub definition: Arc<Definition>,
+    /// Whether it made ticks.
+    pub enabled: bool,
+    /// The job was deleted: there is no next one.
+    pub deleted: bool,
+}
+
 /// What a job does and when: what a put gives, and what makes two puts equal.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Definition {
@@ -51,6 +66,8 @@ pub struct Definition {
     pub trigger: Trigger,
     /// What its runs get unless a trigger gives others.
     pub params: Payload,
+    /// When its ticks begin and end, and how they are spread.
+    pub timing: Timing,
     /// What becomes of missed ticks.
     pub catch_up: CatchUp,
     /// Copied into each run.
@@ -59,6 +76,23 @@ pub struct Definition {
     pub managed_by: ManagedBy,
     /// A put with a lower one is refused.
     pub source_version: Option<u64>,
+}
+
+/// What a job adds to its trigger. Calls are not bound by it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Timing {
+    /// No tick lies before it, and no run of a fixed-delay chain.
+    pub start_at: Option<Millis>,
+    /// None lies at it or after it. Later than `start_at`.
+    pub end_at: Option<Millis>,
+    /// The run of a tick is due up to this much later, the same whoever asks, and never as late as the next tick; 0 to
+    /// [`Timing::MAX_JITTER_MS`].
+    pub jitter_ms: i64,
+}
+
+impl Timing {
+    /// 24 hours.
+    pub const MAX_JITTER_MS: i64 = 86_400_000;
 }
 
 /// The part of a definition that a run carries with it.
@@ -111,14 +145,48 @@ impl Default for Limits {
     }
 }
 
-/// What happens to a tick while an earlier run of the job is alive, that is due or running.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+/// What happens to a run that is due while an earlier run of its job is alive, that is due or running.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Overlap {
     /// It is skipped.
     #[default]
     Skip,
+    /// One waits for the end of the earlier one; further ones are skipped.
+    BufferOne,
+    /// All wait, one runs after the other in order of due; beyond [`Overlap::MAX_BUFFERED`] they are skipped.
+    BufferAll,
+    /// The earlier one is cancelled, and it starts once that has ended. Of several that wait so, the newest starts.
+    CancelOther,
+    /// The earlier one is cancelled, and it starts at once, whether or not the handler gives way.
+    TerminateOther,
     /// It runs beside it.
     AllowAll,
+}
+
+impl Overlap {
+    /// Every policy.
+    pub const ALL: [Self; 6] = [
+        Self::Skip,
+        Self::BufferOne,
+        Self::BufferAll,
+        Self::CancelOther,
+        Self::TerminateOther,
+        Self::AllowAll,
+    ];
+    /// The most runs of one job that wait for an earlier one.
+    pub const MAX_BUFFERED: usize = 1_000;
+
+    /// Its word, as `buffer_one`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Skip => "skip",
+            Self::BufferOne => "buffer_one",
+            Self::BufferAll => "buffer_all",
+            Self::CancelOther => "cancel_other",
+            Self::TerminateOther => "terminate_other",
+            Self::AllowAll => "allow_all",
+        }
+    }
 }
 
 /// How a failed run is tried again.
@@ -194,6 +262,16 @@ pub enum CatchUpPolicy {
     Latest,
     /// None; all are one gap.
     None,
+    /// The newest of this many, 1 to [`CatchUpPolicy::MAX_RUNS`], one after the other in order of tick; the older ones are
+    /// one gap.
+    All(u32),
+}
+
+impl CatchUpPolicy {
+    /// The most missed ticks of a job that `all` lets fire.
+    pub const MAX_RUNS: u32 = 1_000;
+    /// As many unless told otherwise.
+    pub const DEFAULT_RUNS: u32 = 100;
 }
 
 /// How a run's worker is chosen among those that are capable and have a free slot.

@@ -10,14 +10,15 @@ pub mod trigger;
 pub mod worker;
 
 pub use job::{
-    Backoff, CatchUp, CatchUpPolicy, Definition, Job, Limits, ManagedBy, Overlap, Retry, Routing, shard_of,
+    Backoff, CatchUp, CatchUpPolicy, Definition, Job, Limits, ManagedBy, Overlap, Retry, Revision, Routing,
+    Timing, shard_of,
 };
 pub use name::Name;
 pub use payload::{Encoding, Failure, Payload};
 pub use refusal::{Refusal, RefusalKind};
 pub use run::{
-    Assignment, Attempt, AttemptEnd, BadFireKey, Ended, FailReason, FireKey, Gap, GapReason, Outcome,
-    OutcomeKind, Run, SkipReason, Source, State,
+    Assignment, Attempt, AttemptEnd, BadFireKey, Cancel, CancelCause, Ended, FailReason, FireKey, Gap,
+    GapReason, Outcome, OutcomeKind, Run, SkipReason, Source, State,
 };
-pub use trigger::{Cron, Dialect, Trigger};
+pub use trigger::{Cron, DailyWindow, Dialect, GapRule, OverlapRule, Trigger, Weekday};
 pub use worker::{HandlerOffer, Hello, WorkerProfile};

@@ -27,6 +27,8 @@ pub struct Run {
     pub source: Source,
     /// The instant its schedule produced.
     pub tick: Option<Millis>,
+    /// How much later than its tick it was due first.
+    pub jitter_ms: i64,
     /// When it may start next.
     pub due: Millis,
     /// The job's revision that it follows.
@@ -51,8 +53,8 @@ pub struct Run {
     pub created_at: Millis,
     /// When the handler was entered, of the attempt that ended it.
     pub started_at: Option<Millis>,
-    /// When a cancel was asked for.
-    pub cancel_at: Option<Millis>,
+    /// A cancel that was asked for.
+    pub cancel: Option<Cancel>,
     /// When it became terminal.
     pub ended_at: Option<Millis>,
     /// Of a succeeded run.
@@ -100,8 +102,8 @@ pub enum Ended {
     Succeeded,
     /// Out of attempts.
     Failed(FailReason),
-    /// Somebody asked for it.
-    Cancelled,
+    /// It was asked to end.
+    Cancelled(CancelCause),
     /// Never dispatched.
     Skipped(SkipReason),
 }
@@ -117,6 +119,24 @@ pub enum FailReason {
     Lost,
     /// Its workers were lost [`Limits::MAX_LOST`] times.
     Quarantined,
+}
+
+/// A cancel that was asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Cancel {
+    /// When.
+    pub at: Millis,
+    /// Why.
+    pub cause: CancelCause,
+}
+
+/// Why a run was cancelled.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum CancelCause {
+    /// Somebody asked for it.
+    Requested,
+    /// A later run of its job took its place: overlap `cancel_other` or `terminate_other`.
+    Overlap,
 }
 
 /// Why a run never started.
@@ -143,12 +163,16 @@ pub enum Source {
     FixedRate,
     /// The end of the previous run of the chain.
     FixedDelay,
+    /// A tick of a daily window.
+    DailyWindow,
     /// A one-off instant.
     At,
     /// A program.
     Api,
     /// A person.
     Manual,
+    /// A past tick that is run on demand.
+    Backfill,
 }
 
 /// What makes two firings of a job the same. Its text form is the `fire_key` column.
@@ -160,6 +184,8 @@ pub enum FireKey {
     Chain(u64),
     /// `k<sha256 of the idempotency key, hex>`.
     Key([u8; 32]),
+    /// `b<backfill>:<ms>`: a tick, in one backfill.
+    Backfill(RequestId, Millis),
     /// `r<request id>`.
     Request(RequestId),
 }
@@ -170,6 +196,11 @@ pub enum FireKey {
 pub struct BadFireKey(pub String);
 
 impl FireKey {
+    /// It names a tick of the job's own schedule, which its runs and gaps account for.
+    pub const fn is_tick(&self) -> bool {
+        matches!(self, Self::Tick(_))
+    }
+
     /// The key of a firing with this idempotency key.
     pub fn of_idempotency_key(key: &str) -> Self {
         Self::Key(Sha256::digest(key.as_bytes()).into())
@@ -185,6 +216,7 @@ impl fmt::Display for FireKey {
                 f.write_str("k")?;
                 hash.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
             }
+            Self::Backfill(id, at) => write!(f, "b{id}:{}", at.get()),
             Self::Request(id) => write!(f, "r{id}"),
         }
     }
@@ -214,6 +246,10 @@ fn parse_fire_key(text: &str) -> Option<FireKey> {
                 *byte = u8::from_str_radix(&rest[at..at + 2], 16).ok()?;
             }
             Some(FireKey::Key(hash))
+        }
+        'b' => {
+            let (id, at) = rest.split_once(':')?;
+            Some(FireKey::Backfill(id.parse().ok()?, Millis::new(at.parse().ok()?)))
         }
         'r' => Some(FireKey::Request(rest.parse().ok()?)),
         _ => None,
@@ -354,13 +390,14 @@ impl State {
 
 impl Ended {
     /// Every way a run can end.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Succeeded,
         Self::Failed(FailReason::Error),
         Self::Failed(FailReason::Timeout),
         Self::Failed(FailReason::Lost),
         Self::Failed(FailReason::Quarantined),
-        Self::Cancelled,
+        Self::Cancelled(CancelCause::Requested),
+        Self::Cancelled(CancelCause::Overlap),
         Self::Skipped(SkipReason::Overlap),
         Self::Skipped(SkipReason::CatchUp),
         Self::Skipped(SkipReason::Disabled),
@@ -373,7 +410,7 @@ impl Ended {
         match self {
             Self::Succeeded => "succeeded",
             Self::Failed(_) => "failed",
-            Self::Cancelled => "cancelled",
+            Self::Cancelled(_) => "cancelled",
             Self::Skipped(_) => "skipped",
         }
     }
@@ -382,10 +419,25 @@ impl Ended {
     pub const fn reason(self) -> &'static str {
         match self {
             Self::Succeeded => "",
-            Self::Cancelled => "requested",
+            Self::Cancelled(cause) => cause.as_str(),
             Self::Failed(reason) => reason.as_str(),
             Self::Skipped(reason) => reason.as_str(),
         }
+    }
+}
+
+impl CancelCause {
+    /// Its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Overlap => "overlap",
+        }
+    }
+
+    /// The cause with this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Requested, Self::Overlap].into_iter().find(|known| known.as_str() == word)
     }
 }
 
@@ -416,8 +468,16 @@ impl SkipReason {
 
 impl Source {
     /// Every source.
-    pub const ALL: [Self; 6] =
-        [Self::Cron, Self::FixedRate, Self::FixedDelay, Self::At, Self::Api, Self::Manual];
+    pub const ALL: [Self; 8] = [
+        Self::Cron,
+        Self::FixedRate,
+        Self::FixedDelay,
+        Self::DailyWindow,
+        Self::At,
+        Self::Api,
+        Self::Manual,
+        Self::Backfill,
+    ];
 
     /// Its word, as `fixed_rate`.
     pub const fn as_str(self) -> &'static str {
@@ -425,9 +485,11 @@ impl Source {
             Self::Cron => "cron",
             Self::FixedRate => "fixed_rate",
             Self::FixedDelay => "fixed_delay",
+            Self::DailyWindow => "daily_window",
             Self::At => "at",
             Self::Api => "api",
             Self::Manual => "manual",
+            Self::Backfill => "backfill",
         }
     }
 
@@ -485,6 +547,10 @@ mod tests {
             (FireKey::Tick(Millis::new(-5)), "t-5"),
             (FireKey::Chain(u64::MAX), "d18446744073709551615"),
             (FireKey::Key([0xa7; 32]), &format!("k{}", "a7".repeat(32))),
+            (
+                FireKey::Backfill(RequestId::from_bytes([1; 16]), Millis::new(7)),
+                "b01010101-0101-0101-0101-010101010101:7",
+            ),
             (FireKey::Request(RequestId::from_bytes([1; 16])), "r01010101-0101-0101-0101-010101010101"),
         ];
         for (key, text) in keys {
@@ -497,7 +563,8 @@ mod tests {
     fn a_fire_key_has_one_text_only() {
         let upper = format!("k{}", "A7".repeat(32));
         let wide = format!("k{}", "é".repeat(32));
-        for text in ["", "t", "t+5", "t05", "d-1", "x1", "é", "k00", &upper, &wide, "r", "r0"] {
+        for text in ["", "t", "t+5", "t05", "d-1", "x1", "é", "k00", &upper, &wide, "r", "r0", "b:1", "b0:1"]
+        {
             assert_eq!(text.parse::<FireKey>(), Err(BadFireKey(text.to_owned())));
         }
     }

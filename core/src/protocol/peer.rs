@@ -5,7 +5,7 @@ use super::v1::forward_request::Call as WireCall;
 use super::{field, job, run, session, v1};
 use crate::clock::Millis;
 use crate::domain::{Name, Refusal};
-use crate::shard::{Call, JobPut, Reply, WorkerReport};
+use crate::shard::{Backfill, Call, JobChange, JobEdit, JobPut, Reply, WorkerReport};
 
 /// The most outcomes of a report.
 pub const MAX_OUTCOMES: usize = 1_000;
@@ -25,10 +25,15 @@ pub fn call_to(call: &Call, shard: u16) -> Option<WireCall> {
         Call::JobDelete { name } => {
             WireCall::JobDelete(v1::JobDeleteRequest { app: app(), name: name.as_str().into() })
         }
+        Call::JobApply(changes) => {
+            let changes = changes.iter().map(change_to).collect();
+            WireCall::JobApply(v1::JobApplyRequest { app: app(), changes })
+        }
         Call::Trigger(fires) => WireCall::Trigger(v1::TriggerRequest {
             app: app(),
             triggers: fires.iter().map(run::fire_to).collect(),
         }),
+        Call::JobBackfill(part) => WireCall::JobBackfill(backfill_to(part)),
         Call::RunCancel { run } => {
             WireCall::RunCancel(v1::RunCancelRequest { app: app(), id: field::id_to(run) })
         }
@@ -43,12 +48,41 @@ pub fn call_to(call: &Call, shard: u16) -> Option<WireCall> {
             by: Some(v1::run_get_request::By::Id(field::id_to(run))),
         }),
         Call::Report(report) => WireCall::Report(report_to(report, shard)),
-        Call::Inbox(_) => return None,
+        Call::Inbox(_) | Call::Overdue => return None,
+    })
+}
+
+fn backfill_to(part: &Backfill) -> v1::BackfillPart {
+    v1::BackfillPart {
+        job: part.job.as_str().into(),
+        id: field::id_to(&part.id),
+        first: part.first,
+        ticks: part.ticks.iter().map(|tick| tick.get()).collect(),
+        overlap: part.overlap.map(|overlap| job::overlap_to(overlap).into()),
+    }
+}
+
+fn backfill(part: v1::BackfillPart) -> Result<Backfill, Refusal> {
+    field::items("ticks", part.ticks.len(), 0..=Backfill::MAX_PART)?;
+    Ok(Backfill {
+        job: field::name("job", &part.job)?,
+        id: field::id("id", &part.id)?,
+        first: part.first,
+        ticks: part.ticks.iter().map(|ms| field::instant("ticks", *ms)).collect::<Result<_, _>>()?,
+        overlap: part.overlap.map(|overlap| job::overlap("overlap", overlap)).transpose()?,
     })
 }
 
 fn put_to(put: &JobPut) -> v1::JobSpec {
     v1::JobSpec { enabled: put.enabled, ..job::spec(&put.name, &put.definition, true) }
+}
+
+fn change_to(change: &JobChange) -> v1::JobChange {
+    let edit = match &change.edit {
+        JobEdit::Put(put) => v1::job_change::Change::Put(put_to(put)),
+        JobEdit::Delete(name) => v1::job_change::Change::Delete(name.as_str().into()),
+    };
+    v1::JobChange { change: Some(edit), seen: change.seen }
 }
 
 fn report_to(report: &WorkerReport, shard: u16) -> v1::ReportRequest {
@@ -83,11 +117,13 @@ pub fn call(given: Option<WireCall>, now: Millis) -> Result<Call, Refusal> {
             Call::JobEnable { name: field::name("name", &request.name)?, enabled: false }
         }
         WireCall::JobDelete(request) => Call::JobDelete { name: field::name("name", &request.name)? },
+        WireCall::JobApply(request) => Call::JobApply(job::changes(request.changes, now)?),
         WireCall::Trigger(request) => {
             field::items("triggers", request.triggers.len(), 0..=run::MAX_TRIGGERS)?;
             let read = |(at, spec)| run::fire(spec).map_err(|inner| inner.within(&format!("triggers[{at}]")));
             Call::Trigger(request.triggers.into_iter().enumerate().map(read).collect::<Result<_, _>>()?)
         }
+        WireCall::JobBackfill(part) => Call::JobBackfill(backfill(part)?),
         WireCall::RunCancel(request) => Call::RunCancel { run: field::id("id", &request.id)? },
         WireCall::RunRetry(request) => Call::RunRetry {
             run: field::id("id", &request.id)?,
@@ -151,9 +187,15 @@ pub fn reply_to(reply: &Reply, shard: u16, app: &Name) -> Option<WireReply> {
         }),
         Reply::Job(changed) => WireReply::Job(job::job(changed, app)),
         Reply::Deleted => WireReply::JobDelete(v1::JobDeleteReply {}),
+        Reply::Applied(done) => {
+            WireReply::JobApply(v1::JobApplyReply { results: done.iter().map(job::applied).collect() })
+        }
         Reply::Triggered(results) => WireReply::Trigger(v1::TriggerReply {
             results: results.iter().map(|result| run::triggered(result, app)).collect(),
         }),
+        Reply::Backfilled(done) => {
+            WireReply::JobBackfill(v1::JobBackfillReply { created: done.created, existed: done.existed })
+        }
         Reply::Run(found) => WireReply::Run(run::run(found, app)),
         Reply::Workers(workers) => WireReply::Workers(v1::WorkerListReply {
             workers: workers.iter().map(|worker| session::worker(worker, shard)).collect(),
@@ -167,6 +209,6 @@ pub fn reply_to(reply: &Reply, shard: u16, app: &Name) -> Option<WireReply> {
             reached: vec![shard.into()],
             server_time: 0,
         }),
-        Reply::Taken | Reply::Refused(_) => return None,
+        Reply::Taken | Reply::Overdue(_) | Reply::Refused(_) => return None,
     })
 }

@@ -101,7 +101,14 @@ pub fn run(run: &Run, app: &Name) -> v1::Run {
         attempts: Vec::new(),
         progress_percent: None,
         progress_note: String::new(),
+        fire_key: run.fire_key.to_string(),
+        jitter_ms: run.jitter_ms,
     }
+}
+
+/// The same without what may be large: params, result and error.
+pub fn brief(run: v1::Run) -> v1::Run {
+    v1::Run { params: None, result: None, error: None, ..run }
 }
 
 /// All attempts of a run for the wire, oldest first: the superseded ones, then the one that its row holds.
@@ -124,7 +131,7 @@ fn current_attempt(run: &Run) -> Option<v1::Attempt> {
         State::Scheduled | State::Ended(Ended::Skipped(_)) => return None,
         State::Dispatched => "running",
         State::Ended(Ended::Succeeded) => "succeeded",
-        State::Ended(Ended::Cancelled) => "cancelled",
+        State::Ended(Ended::Cancelled(_)) => "cancelled",
         State::Ended(Ended::Failed(FailReason::Error)) => "failed",
         State::Ended(Ended::Failed(FailReason::Timeout)) => "timeout",
         State::Ended(Ended::Failed(FailReason::Lost | FailReason::Quarantined)) => "lost",
@@ -219,9 +226,11 @@ pub(super) fn source(source: Source) -> v1::Source {
         Source::Cron => v1::Source::Cron,
         Source::FixedRate => v1::Source::FixedRate,
         Source::FixedDelay => v1::Source::FixedDelay,
+        Source::DailyWindow => v1::Source::DailyWindow,
         Source::At => v1::Source::At,
         Source::Api => v1::Source::Api,
         Source::Manual => v1::Source::Manual,
+        Source::Backfill => v1::Source::Backfill,
     }
 }
 
@@ -231,7 +240,7 @@ fn state(state: State) -> v1::RunState {
         State::Dispatched => v1::RunState::Dispatched,
         State::Ended(Ended::Succeeded) => v1::RunState::Succeeded,
         State::Ended(Ended::Failed(_)) => v1::RunState::Failed,
-        State::Ended(Ended::Cancelled) => v1::RunState::Cancelled,
+        State::Ended(Ended::Cancelled(_)) => v1::RunState::Cancelled,
         State::Ended(Ended::Skipped(_)) => v1::RunState::Skipped,
     }
 }

@@ -266,6 +266,8 @@ pub fn frame(frame: Frame, shard: u16, greeting: &Greeting, now: Millis) -> v1::
         }
         Frame::Ack { key, verdict } => Message::OutcomeAck(ack(&key, verdict, shard)),
         Frame::HelloAgain => Message::HelloAgain(v1::HelloAgain { shard: shard.into() }),
+        Frame::Wanting => Message::Wanting(v1::Wanting { shard: shard.into() }),
+        Frame::Recalled { credit } => Message::Recalled(v1::Recalled { shard: shard.into(), credit }),
     })
 }
 

@@ -6,11 +6,11 @@ use proptest::prelude::*;
 use super::{field, job, peer, run, session, v1};
 use crate::clock::Millis;
 use crate::domain::{
-    Assignment, Ended, FailReason, FireKey, Limits, Name, Outcome, OutcomeKind, Overlap, Payload, Refusal,
-    RefusalKind, Run, Source, State, Trigger,
+    Assignment, CatchUpPolicy, Ended, FailReason, FireKey, Limits, Name, Outcome, OutcomeKind, Overlap,
+    Payload, Refusal, RefusalKind, Run, Source, State, Timing, Trigger,
 };
 use crate::id::{AppId, AttemptKey, Epoch, JobId, RunId, ServerId, SessionId, ShardKey, Token};
-use crate::shard::{Call, Frame, JobPut, When, WorkerReport};
+use crate::shard::{Call, Frame, JobChange, JobEdit, JobPut, When, WorkerReport};
 
 const NOW: Millis = Millis::new(1_800_000_000_000);
 
@@ -33,6 +33,14 @@ fn trigger(kind: v1::trigger::Kind) -> v1::Trigger {
 
 fn at(instants: Vec<i64>) -> v1::Trigger {
     trigger(v1::trigger::Kind::At(v1::At { instants }))
+}
+
+fn life(start_at: i64, end_at: i64) -> v1::Timing {
+    v1::Timing { start_at: Some(start_at), end_at: Some(end_at), jitter_ms: 0 }
+}
+
+fn catch_up_all(max_runs: u32) -> v1::CatchUp {
+    v1::CatchUp { policy: v1::CatchUpPolicy::All.into(), max_runs: Some(max_runs), ..v1::CatchUp::default() }
 }
 
 fn json(text: impl Into<Bytes>) -> Option<v1::Payload> {
@@ -69,12 +77,42 @@ const BAD_JOBS: &[BadJob] = &[
     (|spec| spec.trigger = Some(cron("0 0 3 * *")), "trigger.cron.expression", "cron_field_count"),
     (|spec| set_cron(spec, |cron| cron.zone = "Mars/Base".into()), "trigger.cron.zone", "unknown_zone"),
     (|spec| spec.trigger = Some(cron(&"1".repeat(257))), "trigger.cron.expression", "too_long"),
-    (|spec| set_cron(spec, |cron| cron.dialect = "unix".into()), "trigger.cron.dialect", "unknown_dialect"),
+    (|spec| set_cron(spec, |cron| cron.dialect = "Unix".into()), "trigger.cron.dialect", "unknown_value"),
+    (
+        |spec| set_cron(spec, |cron| cron.dialect = "unix".into()),
+        "trigger.cron.expression",
+        "cron_field_count",
+    ),
+    (|spec| set_cron(spec, |cron| cron.gap = "skipp".into()), "trigger.cron.gap", "unknown_value"),
+    (|spec| set_cron(spec, |cron| cron.overlap = "last".into()), "trigger.cron.overlap", "unknown_value"),
+    (|spec| set_cron(spec, |cron| pattern(cron).gap = "skip".into()), "trigger.cron.gap", "cron_not_fixed"),
+    (
+        |spec| set_cron(spec, |cron| pattern(cron).overlap = "first".into()),
+        "trigger.cron.overlap",
+        "cron_not_fixed",
+    ),
     (|spec| set_cron(spec, |cron| cron.zone = "z".repeat(65)), "trigger.cron.zone", "too_long"),
     (|spec| spec.trigger = Some(rate(999, None)), "trigger.fixed_rate.period_ms", "period_too_short"),
     (|spec| spec.trigger = Some(rate(-1, None)), "trigger.fixed_rate.period_ms", "out_of_bounds"),
     (|spec| spec.trigger = Some(rate(i64::MAX, None)), "trigger.fixed_rate.period_ms", "out_of_bounds"),
     (|spec| spec.trigger = Some(rate(1_000, Some(-1))), "trigger.fixed_rate.phase_ms", "out_of_bounds"),
+    (|spec| set_window(spec, |it| it.from.clear()), "trigger.daily_window.from", "bad_time"),
+    (|spec| set_window(spec, |it| it.from = "9:00".into()), "trigger.daily_window.from", "bad_time"),
+    (|spec| set_window(spec, |it| it.from = "24:00".into()), "trigger.daily_window.from", "out_of_bounds"),
+    (|spec| set_window(spec, |it| it.to = "24:00:01".into()), "trigger.daily_window.to", "bad_time"),
+    (|spec| set_window(spec, |it| it.to = "08:59:59".into()), "trigger.daily_window.to", "window_reversed"),
+    (|spec| set_window(spec, |it| it.every_ms = 0), "trigger.daily_window.every_ms", "period_out_of_bounds"),
+    (
+        |spec| set_window(spec, |it| it.every_ms = 1_500),
+        "trigger.daily_window.every_ms",
+        "period_out_of_bounds",
+    ),
+    (
+        |spec| set_window(spec, |it| it.weekdays = vec!["may".into()]),
+        "trigger.daily_window.weekdays",
+        "unknown_value",
+    ),
+    (|spec| set_window(spec, |it| it.zone = "Mars/Base".into()), "trigger.daily_window.zone", "unknown_zone"),
     (|spec| spec.trigger = Some(delay(-1)), "trigger.fixed_delay.delay_ms", "out_of_bounds"),
     (|spec| spec.trigger = Some(at(vec![])), "trigger.at.instants", "out_of_bounds"),
     (|spec| spec.trigger = Some(at(vec![1; 1_001])), "trigger.at.instants", "out_of_bounds"),
@@ -92,7 +130,21 @@ const BAD_JOBS: &[BadJob] = &[
         "params",
         "payload_not_text",
     ),
-    (|spec| spec.overlap = 2, "overlap", "unknown_value"),
+    (|spec| spec.overlap = 6, "overlap", "unknown_value"),
+    (|spec| spec.timing = Some(life(5, 5)), "timing.end_at", "end_before_start"),
+    (|spec| spec.timing = Some(life(-1, 5)), "timing.start_at", "out_of_bounds"),
+    (
+        |spec| spec.timing = Some(v1::Timing { jitter_ms: -1, ..life(1, 5) }),
+        "timing.jitter_ms",
+        "out_of_bounds",
+    ),
+    (
+        |spec| spec.timing = Some(v1::Timing { jitter_ms: 86_400_001, ..life(1, 5) }),
+        "timing.jitter_ms",
+        "out_of_bounds",
+    ),
+    (|spec| spec.catch_up = Some(catch_up_all(0)), "catch_up.max_runs", "out_of_bounds"),
+    (|spec| spec.catch_up = Some(catch_up_all(1_001)), "catch_up.max_runs", "out_of_bounds"),
     (|spec| spec.routing = -1, "routing", "unknown_value"),
     (|spec| spec.attempt_timeout_ms = Some(0), "attempt_timeout_ms", "out_of_bounds"),
     (|spec| spec.attempt_timeout_ms = Some(30 * 86_400_000 + 1), "attempt_timeout_ms", "out_of_bounds"),
@@ -119,6 +171,29 @@ fn set_cron(spec: &mut v1::JobSpec, change: fn(&mut v1::Cron)) {
     let mut cron = v1::Cron { expression: "0 0 3 * * ?".into(), ..v1::Cron::default() };
     change(&mut cron);
     spec.trigger = Some(trigger(v1::trigger::Kind::Cron(cron)));
+}
+
+fn window() -> v1::DailyWindow {
+    let weekdays = vec!["mon".into(), "fri".into()];
+    v1::DailyWindow {
+        weekdays,
+        from: "09:00".into(),
+        to: "17:30:15".into(),
+        every_ms: 60_000,
+        ..Default::default()
+    }
+}
+
+fn set_window(spec: &mut v1::JobSpec, change: fn(&mut v1::DailyWindow)) {
+    let mut window = window();
+    change(&mut window);
+    spec.trigger = Some(trigger(v1::trigger::Kind::DailyWindow(window)));
+}
+
+/// Makes it an interval.
+fn pattern(cron: &mut v1::Cron) -> &mut v1::Cron {
+    cron.expression = "0 */5 * * * ?".into();
+    cron
 }
 
 fn set_retry(spec: &mut v1::JobSpec, change: fn(&mut v1::Retry)) {
@@ -192,10 +267,21 @@ fn a_first_wait_longer_than_the_default_cap_raises_the_cap() {
 fn triggers() -> impl Strategy<Value = v1::Trigger> {
     prop_oneof![
         Just(cron("0 0/5 8-17 ? * MON-FRI")),
+        Just(trigger(v1::trigger::Kind::Cron(v1::Cron {
+            expression: "0 3 1 * MON".into(),
+            dialect: "unix".into(),
+            zone: "Europe/Berlin".into(),
+            gap: "skip".into(),
+            overlap: "both".into(),
+        }))),
         (1_000..Trigger::MAX_PERIOD_MS, proptest::option::of(0..field::MAX_INSTANT))
             .prop_map(|(period, phase)| rate(period, phase)),
         (0..Trigger::MAX_PERIOD_MS).prop_map(delay),
         proptest::collection::vec(0..field::MAX_INSTANT, 1..20).prop_map(at),
+        Just(trigger(v1::trigger::Kind::DailyWindow(v1::DailyWindow {
+            zone: "Asia/Tokyo".into(),
+            ..window()
+        }))),
         Just(trigger(v1::trigger::Kind::Api(v1::ApiOnly {}))),
     ]
 }
@@ -210,8 +296,15 @@ fn specs() -> impl Strategy<Value = v1::JobSpec> {
         proptest::option::of(0..=i64::MAX as u64),
     );
     let retry = (0u32..=1_000, 0..=1, proptest::option::of(0..3_600_000i64), 0.0..=1.0f64);
-    let words = (any::<bool>(), 0..=1, 0..=1, 0..=1, prop_oneof!["", "code", "console"]);
-    (triggers(), numbers, retry, words).prop_map(|(trigger, numbers, retry, words)| v1::JobSpec {
+    let words = (any::<bool>(), 0..=5, 0..=1, 0..=2, prop_oneof!["", "code", "console"]);
+    let timing = (
+        proptest::option::of(0..1_000i64),
+        proptest::option::of(1_000..2_000i64),
+        0..=Timing::MAX_JITTER_MS,
+        proptest::option::of(1..=CatchUpPolicy::MAX_RUNS),
+    );
+    let parts = (triggers(), numbers, retry, words, timing);
+    parts.prop_map(|(trigger, numbers, retry, words, timing)| v1::JobSpec {
         trigger: Some(trigger),
         attempt_timeout_ms: numbers.0,
         start_deadline_ms: numbers.1,
@@ -229,7 +322,13 @@ fn specs() -> impl Strategy<Value = v1::JobSpec> {
         at_most_once: words.0,
         overlap: words.1,
         routing: words.2,
-        catch_up: Some(v1::CatchUp { policy: words.3, threshold_ms: None, window_ms: None }),
+        catch_up: Some(v1::CatchUp {
+            policy: words.3,
+            threshold_ms: None,
+            window_ms: None,
+            max_runs: timing.3,
+        }),
+        timing: Some(v1::Timing { start_at: timing.0, end_at: timing.1, jitter_ms: timing.2 }),
         managed_by: words.4,
         ..spec()
     })
@@ -249,8 +348,11 @@ proptest! {
     #[test]
     fn a_put_that_is_handed_on_is_the_same_put(spec in specs(), enabled in any::<Option<bool>>()) {
         let put = JobPut { enabled, ..job::put(spec, NOW).expect("it is within bounds") };
-        let call = Call::JobPut(vec![put]);
-        prop_assert_eq!(peer::call(peer::call_to(&call, 3), NOW), Ok(call));
+        let delete = JobChange { edit: JobEdit::Delete(put.name.clone()), seen: None };
+        let change = JobChange { edit: JobEdit::Put(Box::new(put.clone())), seen: Some(7) };
+        for call in [Call::JobPut(vec![put]), Call::JobApply(vec![change, delete])] {
+            prop_assert_eq!(peer::call(peer::call_to(&call, 3), NOW), Ok(call));
+        }
     }
 }
 
@@ -296,6 +398,7 @@ fn dispatched() -> Run {
         fire_key: FireKey::Tick(NOW),
         source: Source::Cron,
         tick: Some(NOW),
+        jitter_ms: 0,
         due: NOW,
         revision: 3,
         handler: Name::parse("report").expect("a name"),
@@ -315,7 +418,7 @@ fn dispatched() -> Run {
         lost_count: 0,
         created_at: NOW.plus(-10_000),
         started_at: None,
-        cancel_at: None,
+        cancel: None,
         ended_at: None,
         result: None,
         error: None,
@@ -349,6 +452,13 @@ fn a_call_that_is_handed_on_is_the_same_call() {
             fire(When::At(NOW), Some("k"), Some(Overlap::Skip), Source::Manual),
             fire(When::AfterMs(9), None, Some(Overlap::AllowAll), Source::Api),
         ]),
+        Call::JobBackfill(crate::shard::Backfill {
+            job: name(),
+            id: request,
+            first: 1_000,
+            ticks: vec![NOW.plus(-5), NOW],
+            overlap: Some(Overlap::BufferOne),
+        }),
         Call::RunCancel { run },
         Call::RunRetry { run, request },
         Call::Workers,

@@ -20,8 +20,8 @@ pub struct Missed<'a> {
     pub catch_up: &'a CatchUp,
     /// The first tick that is neither a run nor in a gap; `None`: all are accounted for.
     pub next_at: Option<Millis>,
-    /// Ticks of its scheduled runs without an attempt, in any order. Those not due in the outage are left alone: a run
-    /// that was due before it had been waiting for a worker.
+    /// Ticks of its scheduled runs that came due in the outage and have had no attempt, in any order. A run that was due
+    /// before it had been waiting for a worker, and is not among them.
     pub written: &'a [Millis],
 }
 
@@ -58,8 +58,9 @@ impl Schedule {
     /// The most unwritten ticks of one outage that fire late; older ones go into the gap.
     pub const MAX_FIRE_LATE: usize = 1_000;
 
-    /// Judges the ticks that `outage` left behind. Those no later than the threshold fire late; of the others, policy
-    /// `latest` lets the newest fire if it lies within the window and no newer one fires anyway.
+    /// Judges the ticks that `outage` left behind. Those no later than the threshold fire late; of the others, as far as
+    /// they lie within the window, policy `latest` lets the newest fire if no newer one fires anyway, and policy `all` as
+    /// many of the newest as it says. How late a tick is, is counted from when its run is due.
     pub fn judge(&self, missed: Missed<'_>, outage: Outage) -> Judged {
         let late = self.late(&missed, outage);
         let Some(first) = missed.next_at.filter(|next_at| *next_at <= outage.until) else {
@@ -79,27 +80,41 @@ impl Schedule {
     }
 
     fn late(&self, missed: &Missed<'_>, outage: Outage) -> Late {
-        let in_outage = |tick: &&Millis| **tick > outage.from && **tick <= outage.until;
         let unwritten = missed
             .next_at
             .and_then(|first| self.previous(outage.until.plus(1)).filter(|newest| *newest >= first));
-        let newest = missed.written.iter().filter(in_outage).max().copied().max(unwritten);
-        let on_time_from = outage.until.plus(-missed.catch_up.threshold_ms.max(0));
+        let newest = missed.written.iter().max().copied().max(unwritten);
+        let on_time_from = self.due_from(outage.until.plus(-missed.catch_up.threshold_ms.max(0)));
         let fire_from = match (missed.catch_up.policy, newest) {
             (CatchUpPolicy::Latest, Some(newest)) if newest >= self.window_from(missed.catch_up, outage) => {
                 newest.min(on_time_from)
             }
+            (CatchUpPolicy::All(most), _) => self.newest_from(most, missed, on_time_from, outage),
             _ => on_time_from,
         };
         let mut skip_written: Vec<Millis> =
-            missed.written.iter().filter(in_outage).filter(|tick| **tick < fire_from).copied().collect();
+            missed.written.iter().filter(|tick| **tick < fire_from).copied().collect();
         skip_written.sort_unstable();
         Late { fire_from, skip_written }
     }
 
+    /// The first of the `most` newest ticks before `on_time_from` and within the window; else `on_time_from`.
+    fn newest_from(&self, most: u32, missed: &Missed<'_>, on_time_from: Millis, outage: Outage) -> Millis {
+        let window_from = self.window_from(missed.catch_up, outage);
+        let first = missed.next_at.map(|first| first.max(window_from));
+        let before = on_time_from.min(outage.until.plus(1));
+        let earlier =
+            |before: Millis| self.previous(before).filter(|tick| first.is_some_and(|first| *tick >= first));
+        let unwritten = std::iter::successors(earlier(before), |tick| earlier(*tick));
+        let mut written: Vec<Millis> = missed.written.to_vec();
+        written.retain(|tick| window_from <= *tick && *tick < on_time_from);
+        written.sort_unstable_by(|a, b| b.cmp(a));
+        unwritten.chain(written).take(most as usize).min().unwrap_or(on_time_from)
+    }
+
     fn window_from(&self, catch_up: &CatchUp, outage: Outage) -> Millis {
         let default_ms = if self.is_subdaily() { SUBDAILY_WINDOW_MS } else { WINDOW_MS };
-        outage.until.plus(-catch_up.window_ms.unwrap_or(default_ms).max(0))
+        self.due_from(outage.until.plus(-catch_up.window_ms.unwrap_or(default_ms).max(0)))
     }
 
     /// The newest ticks in `first.max(from)..=until`, rising.

@@ -1,72 +1,82 @@
-//! The civil times that a set of field values names, without zones: seconds since 1970-01-01T00:00:00 on the wall.
-//!
-//! The `cron` crate enumerates. It is given plain lists of numbers, so that its own grammar, which differs from
-//! Quartz's in steps, names and white space, never decides anything, and civil time dressed as UTC, so that its
-//! handling of zones, which loses and doubles ticks at transitions, never runs.
+//! The civil times that a rule names, without zones: seconds since 1970-01-01T00:00:00 on the wall.
 
-use std::collections::BTreeSet;
-use std::fmt::Write as _;
-use std::str::FromStr;
+use jiff::Timestamp;
+use jiff::civil::{Date, DateTime};
+use jiff::tz::Offset;
 
-use chrono::{DateTime, Datelike, NaiveDate, Utc};
+use super::days::Days;
+use super::times::Times;
 
 /// 1970-01-01T00:00:00.
 pub(super) const FIRST: i64 = 0;
-/// 2101-01-01T00:00:00: no civil time from here on is named.
-pub(super) const END: i64 = 4_133_980_800;
+/// 2200-01-01T00:00:00: no civil time from here on is named.
+pub(super) const END: i64 = 7_258_118_400;
 
-/// Civil times by field values.
+const DAY_S: i64 = 86_400;
+
+/// Dates, and the times of day on each of them.
 #[derive(Debug)]
 pub(super) struct Civil {
-    schedule: cron::Schedule,
-    years: BTreeSet<u32>,
+    pub(super) days: Days,
+    pub(super) times: Times,
 }
 
 impl Civil {
-    /// From the values of the seven fields, seconds first; `None` if the enumerator refuses them.
-    pub(super) fn new(fields: &[BTreeSet<u32>; 7]) -> Option<Self> {
-        let mut text = String::new();
-        for values in fields {
-            for (at, value) in values.iter().enumerate() {
-                let separator = if at == 0 { "" } else { "," };
-                write!(text, "{separator}{value}").expect("a string grows");
-            }
-            text.push(' ');
-        }
-        let schedule = cron::Schedule::from_str(text.trim_end()).ok()?;
-        Some(Self { schedule, years: fields[6].clone() })
-    }
-
-    /// The first civil time strictly after `after`.
-    pub(super) fn next(&self, after: i64) -> Option<i64> {
-        if after >= END {
+    /// The first civil time at or after `from`.
+    pub(super) fn next(&self, from: i64) -> Option<i64> {
+        if from >= END {
             return None;
         }
-        let next = self.schedule.after(&dressed(after.max(FIRST - 1))).next()?;
-        Some(next.timestamp())
+        let from = from.max(FIRST);
+        let today = date(from);
+        let day = self.days.next(today)?;
+        if day > today {
+            return Some(second(day, self.times.first()));
+        }
+        match self.times.next(time(from)) {
+            Some(time) => Some(second(today, time)),
+            None => Some(second(self.days.next(today.tomorrow().ok()?)?, self.times.first())),
+        }
     }
 
-    /// The last civil time strictly before `before`.
-    pub(super) fn previous(&self, before: i64) -> Option<i64> {
-        if before <= FIRST {
+    /// The last civil time at or before `to`.
+    pub(super) fn previous(&self, to: i64) -> Option<i64> {
+        if to < FIRST {
             return None;
         }
-        let before = before.min(END);
-        let year = u32::try_from(dressed(before - 1).year()).ok()?;
-        let rule_year = *self.years.range(..=year).next_back()?;
-        // The enumerator looks back into an earlier year only up to the month, day and time it started from, so it is
-        // started from the end of that year.
-        let before = if rule_year < year { year_end(rule_year)? } else { before };
-        let previous = self.schedule.after(&dressed(before)).next_back()?;
-        Some(previous.timestamp())
+        let to = to.min(END - 1);
+        let today = date(to);
+        let day = self.days.previous(today)?;
+        if day < today {
+            return Some(second(day, self.times.last()));
+        }
+        match self.times.previous(time(to)) {
+            Some(time) => Some(second(today, time)),
+            None => Some(second(self.days.previous(today.yesterday().ok()?)?, self.times.last())),
+        }
+    }
+
+    /// The first civil time in `from..to`.
+    pub(super) fn first_within(&self, from: i64, to: i64) -> Option<i64> {
+        self.next(from).filter(|civil| *civil < to)
     }
 }
 
-fn dressed(civil: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp(civil, 0).expect("civil times lie between 1969 and 2101")
+/// What a wall clock shows.
+pub(super) fn datetime(civil: i64) -> DateTime {
+    Offset::UTC.to_datetime(Timestamp::from_second(civil).expect("civil times lie between 1969 and 2201"))
 }
 
-fn year_end(year: u32) -> Option<i64> {
-    let next = NaiveDate::from_ymd_opt(i32::try_from(year).ok()? + 1, 1, 1)?;
-    Some(next.and_hms_opt(0, 0, 0)?.and_utc().timestamp())
+fn date(civil: i64) -> Date {
+    datetime(civil).date()
+}
+
+fn time(civil: i64) -> i32 {
+    i32::try_from(civil.rem_euclid(DAY_S)).expect("a day has 86,400 seconds")
+}
+
+fn second(date: Date, time: i32) -> i64 {
+    let midnight =
+        Offset::UTC.to_timestamp(DateTime::from(date)).expect("civil times are far from the limits");
+    midnight.as_second() + i64::from(time)
 }

@@ -3,27 +3,35 @@
 
 mod catch_up;
 mod civil;
-mod cron;
+mod days;
+mod explain;
+mod expression;
+mod frame;
 mod interval;
 mod timer;
+mod times;
+mod window;
 mod zone;
 
 use std::sync::Arc;
 
 pub use catch_up::{Judged, Missed, MissedTicks, Outage};
+pub use explain::{Explained, words};
+pub use expression::Language;
 pub use timer::Timer;
 
 use crate::clock::Millis;
 use crate::domain::Trigger;
+use frame::Frame;
 use interval::{Grid, Instants};
 use zone::Zoned;
 
 /// A trigger, compiled. Cheap to clone.
 ///
-/// Cron expressions speak of the years 1970 to 2100; after them they have no tick. The work of each call is bounded
+/// Cron expressions speak of the years 1970 to 2199; after them they have no tick. The work of each call is bounded
 /// whatever the trigger, also for rules that fire once in a lifetime.
 #[derive(Clone, Debug)]
-pub struct Schedule(Arc<Rule>);
+pub struct Schedule(Arc<Rule>, Frame);
 
 #[derive(Debug)]
 #[expect(
@@ -32,6 +40,7 @@ pub struct Schedule(Arc<Rule>);
 )]
 enum Rule {
     Cron(Zoned),
+    DailyWindow(Zoned),
     FixedRate(Grid),
     At(Instants),
     Untimed,
@@ -66,6 +75,7 @@ impl Schedule {
     pub fn compile(trigger: &Trigger, created_at: Millis) -> Result<Self, ScheduleError> {
         let rule = match trigger {
             Trigger::Cron(cron) => Rule::Cron(Zoned::compile(cron)?),
+            Trigger::DailyWindow(window) => Rule::DailyWindow(Zoned::window(window)?),
             Trigger::FixedRate { period_ms, phase } => {
                 Rule::FixedRate(Grid::compile(*period_ms, *phase, created_at)?)
             }
@@ -76,7 +86,7 @@ impl Schedule {
             Trigger::At(instants) => Rule::At(Instants::compile(instants)?),
             Trigger::Api => Rule::Untimed,
         };
-        Ok(Self(Arc::new(rule)))
+        Ok(Self(Arc::new(rule), Frame::default()))
     }
 
     /// Refuses a schedule without a tick within 100 years after `from`. Fixed delay and API, which have no ticks, pass.
@@ -93,37 +103,54 @@ impl Schedule {
         }
     }
 
-    /// The first tick strictly after `after`. `None`: there is none; always for fixed delay and API.
-    pub fn next(&self, after: Millis) -> Option<Millis> {
+    fn next_of_rule(&self, after: Millis) -> Option<Millis> {
         match &*self.0 {
-            Rule::Cron(zoned) => zoned.next(after),
+            Rule::Cron(zoned) | Rule::DailyWindow(zoned) => zoned.next(after),
             Rule::FixedRate(grid) => grid.next(after),
             Rule::At(instants) => instants.next(after),
             Rule::Untimed => None,
         }
     }
 
-    /// The last tick strictly before `before`.
-    pub fn previous(&self, before: Millis) -> Option<Millis> {
+    fn previous_of_rule(&self, before: Millis) -> Option<Millis> {
         match &*self.0 {
-            Rule::Cron(zoned) => zoned.previous(before),
+            Rule::Cron(zoned) | Rule::DailyWindow(zoned) => zoned.previous(before),
             Rule::FixedRate(grid) => grid.previous(before),
             Rule::At(instants) => instants.previous(before),
             Rule::Untimed => None,
         }
     }
 
+    /// The date that a calendar tests for a tick: the civil one that a cron tick stands for, also where a gap pushed it to
+    /// the next day. `None` for triggers without a zone.
+    pub fn civil_date(&self, tick: Millis) -> Option<jiff::civil::Date> {
+        match &*self.0 {
+            Rule::Cron(zoned) | Rule::DailyWindow(zoned) => Some(zoned.civil_of(tick).date()),
+            Rule::FixedRate(_) | Rule::At(_) | Rule::Untimed => None,
+        }
+    }
+
     /// The ticks repeat within a day.
     pub fn is_subdaily(&self) -> bool {
         match &*self.0 {
-            Rule::Cron(zoned) => zoned.is_subdaily(),
+            Rule::Cron(zoned) | Rule::DailyWindow(zoned) => zoned.is_subdaily(),
             Rule::FixedRate(grid) => grid.period_ms() < DAY_MS,
             Rule::At(_) | Rule::Untimed => false,
         }
     }
 
+    /// The ticks strictly after `after`, rising.
+    pub fn ticks_after(&self, after: Millis) -> impl Iterator<Item = Millis> {
+        std::iter::successors(self.next(after), |tick| self.next(*tick))
+    }
+
+    /// The ticks strictly before `before`, falling.
+    pub fn ticks_before(&self, before: Millis) -> impl Iterator<Item = Millis> {
+        std::iter::successors(self.previous(before), |tick| self.previous(*tick))
+    }
+
     /// How many ticks lie in `first..=last`; `None` above `limit`.
-    pub(crate) fn count(&self, first: Millis, last: Millis, limit: u64) -> Option<u64> {
+    pub fn count(&self, first: Millis, last: Millis, limit: u64) -> Option<u64> {
         if let Rule::FixedRate(grid) = &*self.0 {
             return Some(grid.count(first, last)).filter(|count| *count <= limit);
         }
@@ -142,6 +169,7 @@ impl Schedule {
     fn never_fires(&self) -> ScheduleError {
         let field = match *self.0 {
             Rule::Cron(_) => "cron.expression",
+            Rule::DailyWindow(_) => "daily_window",
             Rule::FixedRate(_) => "fixed_rate.phase",
             Rule::At(_) | Rule::Untimed => "at",
         };
@@ -150,7 +178,7 @@ impl Schedule {
             field,
             message: "has no tick within the next 100 years".to_owned(),
             position: matches!(*self.0, Rule::Cron(_)).then_some(0),
-            remedy: "name a day, year or instant that still comes; cron years end with 2100",
+            remedy: "name a day, year or instant that still comes; cron years end with 2199",
         }
     }
 }

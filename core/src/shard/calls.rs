@@ -18,7 +18,13 @@ impl Shard {
             Call::JobDelete { name } => {
                 self.delete_job(&name, turn).map_or_else(Reply::Refused, |()| Reply::Deleted)
             }
+            Call::JobApply(changes) => {
+                self.apply_jobs(changes, turn).map_or_else(Reply::Refused, Reply::Applied)
+            }
             Call::Trigger(fires) => Reply::Triggered(self.fire_all(fires, turn)),
+            Call::JobBackfill(part) => {
+                self.backfill(&part, turn).map_or_else(Reply::Refused, Reply::Backfilled)
+            }
             Call::RunCancel { run } => match self.cancel(ticket, run, turn) {
                 Some(reply) => reply,
                 None => return,
@@ -32,6 +38,7 @@ impl Shard {
                 Reply::Taken
             }
             Call::Report(report) => Reply::Reported(self.take_report(report, turn)),
+            Call::Overdue => Reply::Overdue(self.overdue()),
             Call::Workers => Reply::Workers(self.worker_states()),
             Call::Progress { run } => Reply::Progress(self.progress_of(run)),
         };

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::memory::Place;
+use super::memory::{Place, Stage};
 use super::states::{self, Event, Next};
 use super::turn::Turn;
 use super::{Dispatch, Frame, Shard};
@@ -24,6 +24,7 @@ impl Shard {
         while let Some(Reverse((place, handler))) = heads.pop() {
             let (_, _, id) = place;
             if self.sessions.capable(&handler).next().is_none() {
+                self.sessions.want(&handler).for_each(|stream| turn.frame(stream, Frame::Wanting));
                 continue;
             }
             if sent == DISPATCHES {
@@ -74,7 +75,7 @@ impl Shard {
             dispatched_at: turn.now,
         };
         self.memory.change(id, |open| {
-            open.waiting = false;
+            open.stage = Stage::Coming;
             open.lost_at = None;
             open.timeout_told = None;
             open.progress = None;

@@ -1,13 +1,13 @@
 //! What time brings: runs that are due, that may no longer start, attempts that are lost or over their time.
 
 use super::horizon::TURN_ROWS;
-use super::memory::Open;
+use super::memory::{Open, Stage};
 use super::settling::Report;
 use super::states::{self, Event, Hope, Next};
 use super::turn::Turn;
 use super::{CancelReason, Frame, Shard};
 use crate::clock::Millis;
-use crate::domain::{Failure, Overlap, SkipReason, State};
+use crate::domain::{Failure, SkipReason, State};
 use crate::id::RunId;
 
 impl Shard {
@@ -18,7 +18,9 @@ impl Shard {
             let Some(id) = self.memory.next_due(turn.now) else { break };
             let Some(open) = self.memory.run(id) else { continue };
             match open.run.state {
-                State::Scheduled if open.waiting => self.skip(id, SkipReason::StartDeadline, turn),
+                State::Scheduled if open.stage != Stage::Coming => {
+                    self.skip(id, SkipReason::StartDeadline, turn)
+                }
                 State::Scheduled if self.must_wait_for_facts(open) => undecided.push(id),
                 State::Scheduled => self.run_is_due(id, turn),
                 State::Dispatched if is_over_unasked(open, turn) => undecided.push(id),
@@ -41,9 +43,7 @@ impl Shard {
         let Some(open) = self.memory.run(id) else { return };
         match self.reason_to_skip(open, turn.now) {
             Some(reason) => self.skip(id, reason, turn),
-            None => {
-                self.memory.change(id, |open| open.waiting = true);
-            }
+            None => self.meet_others(id, turn),
         }
     }
 
@@ -56,11 +56,7 @@ impl Shard {
         if self.memory.job(run.job).is_some_and(|known| known.job.deleted_at.is_some()) {
             return Some(SkipReason::Deleted);
         }
-        if open.start_before().is_some_and(|last| last < now) {
-            return Some(SkipReason::StartDeadline);
-        }
-        let overlaps = run.limits.overlap == Overlap::Skip && self.memory.alive(run.job) > 0;
-        overlaps.then_some(SkipReason::Overlap)
+        open.start_before().is_some_and(|last| last < now).then_some(SkipReason::StartDeadline)
     }
 
     /// The run never starts.

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::firing::job_not_found;
-use super::memory::{KnownJob, Open};
+use super::memory::{KnownJob, Open, Stage};
 use super::turn::Turn;
 use super::{Change, JobPut, JobPutDone, Shard};
 use crate::clock::Millis;
@@ -44,17 +44,20 @@ impl Shard {
     ) -> Result<Vec<JobPutDone>, Refusal> {
         let mut names = HashSet::new();
         for (index, put) in puts.iter().enumerate() {
-            let checked =
-                if names.insert(put.name.clone()) { self.check_put(put) } else { Err(named_twice(put)) };
+            let checked = if names.insert(put.name.clone()) {
+                self.check_put(put)
+            } else {
+                Err(named_twice(&put.name))
+            };
             checked.map_err(|refusal| refusal.within(&format!("jobs[{index}]")))?;
         }
         Ok(puts.into_iter().filter_map(|put| self.put_job(put, turn)).collect())
     }
 
-    fn check_put(&self, put: &JobPut) -> Result<(), Refusal> {
+    pub(super) fn check_put(&self, put: &JobPut) -> Result<(), Refusal> {
         let created_at = match self.memory.job_named(&put.name) {
             Some(known) => {
-                may_overwrite(&known.job, &put.definition)?;
+                may_overwrite(&known.job.name, &known.job.definition, &put.definition)?;
                 known.job.created_at
             }
             None => self.now,
@@ -66,7 +69,7 @@ impl Shard {
         })
     }
 
-    fn put_job(&mut self, put: JobPut, turn: &mut Turn) -> Option<JobPutDone> {
+    pub(super) fn put_job(&mut self, put: JobPut, turn: &mut Turn) -> Option<JobPutDone> {
         let Some(KnownJob { job, .. }) = self.memory.job_named(&put.name) else {
             let job = self.create_job(put, turn)?;
             return Some(JobPutDone { change: Change::Created, job });
@@ -132,6 +135,7 @@ impl Shard {
         let at = turn.now.max(self.memory.job(id)?.job.updated_at);
         self.account_until(id, at, turn);
         let old = &self.memory.job(id)?.job;
+        let (overlap, revised) = (old.definition.limits.overlap, revision.definition.limits.overlap);
         turn.changes_job(old);
         let job = Job {
             revision: old.revision + 1,
@@ -144,6 +148,9 @@ impl Shard {
         self.memory.set_job(job);
         for run in self.memory.runs_of(id) {
             self.follow_edit(run, turn);
+        }
+        if overlap != revised {
+            self.judge_buffered_again(id, turn);
         }
         self.restart_ticks(id, turn);
         self.restart_chain(id, turn);
@@ -215,7 +222,9 @@ impl Shard {
     /// Ticks after now that have a run.
     fn ticks_taken(&self, id: JobId, turn: &Turn) -> BTreeSet<Millis> {
         let ended = turn.histories.get(&id).map(|history| history.ticks.clone()).unwrap_or_default();
-        let open = self.memory.runs_of(id).into_iter().filter_map(|run| self.memory.run(run)?.run.tick);
+        let of_tick =
+            |run: RunId| Some(&self.memory.run(run)?.run).filter(|run| run.fire_key.is_tick())?.tick;
+        let open = self.memory.runs_of(id).into_iter().filter_map(of_tick);
         ended.into_iter().chain(open).filter(|tick| *tick > turn.now).collect()
     }
 
@@ -245,11 +254,12 @@ fn fate(open: &Open, job: &Job) -> Fate {
     if run.state != State::Scheduled {
         return Fate::Stays;
     }
-    if matches!(run.source, Source::Api | Source::Manual) {
+    if matches!(run.source, Source::Api | Source::Manual | Source::Backfill) {
         let dropped = job.deleted_at.is_some() && run.attempt == 0;
         return if dropped { Fate::Skipped(SkipReason::Deleted) } else { Fate::Stays };
     }
-    let ahead = run.attempt == 0 && !open.waiting && run.tick.unwrap_or(run.due) > job.updated_at;
+    let ahead =
+        run.attempt == 0 && open.stage == Stage::Coming && run.tick.unwrap_or(run.due) > job.updated_at;
     let of_tick = run.tick.is_some();
     match (job.deleted_at.is_some(), job.enabled) {
         (true, _) | (_, false) if ahead && of_tick => Fate::Removed,
@@ -261,28 +271,31 @@ fn fate(open: &Open, job: &Job) -> Fate {
     }
 }
 
-fn may_overwrite(stored: &Job, put: &Definition) -> Result<(), Refusal> {
+/// Whether the stored job of this name may be replaced by the one that is put.
+///
+/// # Errors
+/// `Conflict` if the console manages it, or a newer version put it.
+pub fn may_overwrite(name: &Name, stored: &Definition, put: &Definition) -> Result<(), Refusal> {
     let conflict = |code, field: &'static str, message: String| Refusal {
         field: field.into(),
         ..Refusal::new(RefusalKind::Conflict, code, message)
     };
-    if stored.definition.managed_by == ManagedBy::Console && put.managed_by == ManagedBy::Code {
-        let message = format!("job \"{}\" is managed by the console", stored.name);
+    if stored.managed_by == ManagedBy::Console && put.managed_by == ManagedBy::Code {
+        let message = format!("job \"{name}\" is managed by the console");
         return Err(conflict("managed_by_console", "managed_by", message)
             .remedy("change it in the console, or put it with managed_by = console"));
     }
-    if let (Some(stored_version), Some(version)) = (stored.definition.source_version, put.source_version)
+    if let (Some(stored_version), Some(version)) = (stored.source_version, put.source_version)
         && version < stored_version
     {
-        let message =
-            format!("is {version}, but job \"{}\" was put by version {stored_version}", stored.name);
+        let message = format!("is {version}, but job \"{name}\" was put by version {stored_version}");
         return Err(conflict("source_version_older", "source_version", message)
             .remedy("put it from the newer version, or raise source_version"));
     }
     Ok(())
 }
 
-fn named_twice(put: &JobPut) -> Refusal {
-    Refusal::invalid("job_named_twice", "name", format!("\"{}\" stands twice in this call", put.name))
+pub(super) fn named_twice(name: &Name) -> Refusal {
+    Refusal::invalid("job_named_twice", "name", format!("\"{name}\" stands twice in this call"))
         .remedy("put each job once")
 }

@@ -74,7 +74,7 @@ pub struct History {
     pub job: JobId,
     /// Ticks after the instant asked for that have a terminal run: they are not fired again.
     pub ticks: Vec<Millis>,
-    /// Its runs in state scheduled that its own trigger made: whose source is neither api nor manual.
+    /// Its runs in state scheduled that its own trigger made: whose source is neither api, manual nor backfill.
     pub scheduled: Vec<Run>,
     /// When the newest terminal run of its chain ended.
     pub chain_ended_at: Option<Millis>,

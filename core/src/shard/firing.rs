@@ -32,9 +32,10 @@ impl Shard {
     pub(super) fn write_tick(&mut self, id: JobId, tick: Millis, turn: &mut Turn) -> Option<RunId> {
         let run_id = Id::new(turn.now, &mut self.chance);
         let known = self.memory.job(id)?;
+        let due = known.schedule.as_ref().map_or(tick, |schedule| schedule.due(tick));
         let source = source_of(&known.job.definition.trigger);
         let fresh = new_run(run_id, self.settings.shard, known, FireKey::Tick(tick), source, turn.now);
-        self.create(Run { tick: Some(tick), due: tick, ..fresh }, turn);
+        self.create(Run { tick: Some(tick), jitter_ms: due.since(tick), due, ..fresh }, turn);
         Some(run_id)
     }
 
@@ -58,10 +59,12 @@ impl Shard {
         }
     }
 
-    /// Puts the next run of a fixed-delay chain, due at `due`.
+    /// Puts the next run of a fixed-delay chain, due at `due` or, by its life and jitter, later. Its life may be over.
     pub(super) fn put_chain_run(&mut self, id: JobId, due: Millis, turn: &mut Turn) {
         let run_id = Id::new(turn.now, &mut self.chance);
         let Some(known) = self.memory.job(id) else { return };
+        let Some(schedule) = &known.schedule else { return };
+        let Some(due) = schedule.within_life(due).map(|due| schedule.due(due)) else { return };
         let n = known.job.chain_seq + 1;
         let key = FireKey::Chain(n);
         let run =
@@ -142,6 +145,7 @@ pub(super) fn new_run(
         fire_key,
         source,
         tick: None,
+        jitter_ms: 0,
         due: now,
         revision: job.revision,
         handler: job.definition.handler.clone(),
@@ -154,7 +158,7 @@ pub(super) fn new_run(
         lost_count: 0,
         created_at: now,
         started_at: None,
-        cancel_at: None,
+        cancel: None,
         ended_at: None,
         result: None,
         error: None,
@@ -204,6 +208,7 @@ fn source_of(trigger: &Trigger) -> Source {
         Trigger::Cron(_) => Source::Cron,
         Trigger::FixedRate { .. } => Source::FixedRate,
         Trigger::FixedDelay { .. } => Source::FixedDelay,
+        Trigger::DailyWindow(_) => Source::DailyWindow,
         Trigger::At(_) => Source::At,
         Trigger::Api => Source::Api,
     }

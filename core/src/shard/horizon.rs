@@ -1,10 +1,10 @@
 //! How far ahead runs are written and held in memory, and what becomes of ticks that nobody saw in time.
 
-use super::memory::{KnownJob, Open};
+use super::memory::{KnownJob, Open, Stage};
 use super::turn::Turn;
 use super::{AT_ONCE, DuePage, JobPage, Shard};
 use crate::clock::Millis;
-use crate::domain::{GapReason, Run, SkipReason, State};
+use crate::domain::{CatchUp, CatchUpPolicy, GapReason, Run, SkipReason, State};
 use crate::id::{JobId, RunId};
 use crate::mutant::mutant;
 use crate::schedule::{Missed, Outage};
@@ -13,6 +13,10 @@ use crate::schedule::{Missed, Outage};
 const PAGE: u32 = 300;
 /// A turn that writes this many rows leaves further ticks to the next one.
 pub(super) const TURN_ROWS: usize = 4_000;
+const HALF_SECOND: i64 = 500;
+
+/// Missed ticks that policy `all` lets fire are due so far apart.
+const PACE_MS: i64 = 100;
 
 /// Where the reading ahead stands.
 #[derive(Debug, Default)]
@@ -48,9 +52,7 @@ impl Horizon {
 
     /// The run's tick awaits the catch-up.
     pub(super) fn withholds(&self, run: &Run) -> bool {
-        let missed =
-            |tick: Millis| self.outage.is_some_and(|outage| outage.from < tick && tick <= outage.until);
-        run.attempt == 0 && run.tick.is_some_and(missed)
+        run.attempt == 0 && self.outage.is_some_and(|outage| came_due_in(run, outage))
     }
 
     fn read(&mut self, asked: DuePage, page: &JobPage) {
@@ -84,13 +86,14 @@ impl Shard {
         due.then_some(DuePage { opened: target, until: full, limit })
     }
 
-    /// A third of the horizon has passed.
+    /// A third of the horizon has passed, and a little more.
     fn horizon_is_stale(&self, now: Millis) -> bool {
         self.stale_at() <= now
     }
 
     fn stale_at(&self) -> Millis {
-        self.horizon.target.plus(-self.settings.horizon_ms * 2 / 3)
+        let (target, horizon_ms) = (self.horizon.target, self.settings.horizon_ms);
+        beside_ticks(target.plus(-horizon_ms * 2 / 3)).min(target.plus(-horizon_ms / 3))
     }
 
     /// When to read or write ahead again.
@@ -192,6 +195,27 @@ impl Shard {
         for (_, run) in written.into_iter().filter(|(tick, _)| judged.skip_written.contains(tick)) {
             self.skip(run, SkipReason::CatchUp, turn);
         }
+        self.pace_missed_runs(id, outage, turn);
+    }
+
+    /// Under policy `all` what fires late is due one after the other from the end of the outage on, in order of tick,
+    /// unless it simply fires late.
+    fn pace_missed_runs(&mut self, id: JobId, outage: Outage, turn: &mut Turn) {
+        let Some(KnownJob { job, .. }) = self.memory.job(id) else { return };
+        let CatchUp { policy: CatchUpPolicy::All(_), threshold_ms, .. } = job.definition.catch_up else {
+            return;
+        };
+        let late = self.missed_runs(id, outage);
+        let due = |run: RunId| self.memory.run(run).map(|open| open.run.due);
+        let on_time_from = outage.until.plus(-threshold_ms);
+        if late.first().and_then(|(_, run)| due(*run)).is_none_or(|due| due >= on_time_from) {
+            return;
+        }
+        for (ordinal, (_, run)) in (1..).zip(late) {
+            let Some(open) = self.memory.run(run) else { continue };
+            turn.changes(&open.run);
+            self.memory.change(run, |open| open.run.due = outage.until.plus(ordinal * PACE_MS));
+        }
     }
 
     /// The job's written runs that the outage kept from starting, in order of tick.
@@ -199,9 +223,10 @@ impl Shard {
         let missed = |run: &RunId| {
             let open = self.memory.run(*run)?;
             let waiting_too = mutant("catch_up_of_waiting");
-            let tick = open.run.tick.filter(|tick| outage.from < *tick && *tick <= outage.until)?;
-            let untouched =
-                open.run.state == State::Scheduled && open.run.attempt == 0 && (!open.waiting || waiting_too);
+            let tick = open.run.tick.filter(|_| came_due_in(&open.run, outage))?;
+            let untouched = open.run.state == State::Scheduled
+                && open.run.attempt == 0
+                && (open.stage == Stage::Coming || waiting_too);
             untouched.then_some((tick, *run))
         };
         let mut runs: Vec<_> = self.memory.runs_of(id).iter().filter_map(missed).collect();
@@ -212,7 +237,9 @@ impl Shard {
     /// It is due so late, and has had no attempt, that the rows alone keep it.
     pub(super) fn may_leave(&self, open: &Open) -> bool {
         match open.run.state {
-            State::Scheduled => open.run.attempt == 0 && !open.waiting && open.run.due > self.horizon.target,
+            State::Scheduled => {
+                open.run.attempt == 0 && open.stage == Stage::Coming && open.run.due > self.horizon.target
+            }
             State::Dispatched => false,
             State::Ended(_) => true,
         }
@@ -231,4 +258,14 @@ impl Shard {
             self.horizon.leaves(tick);
         }
     }
+}
+
+/// It is the run of a tick, and was due while nobody watched.
+fn came_due_in(run: &Run, outage: Outage) -> bool {
+    run.fire_key.is_tick() && outage.from < run.due && run.due <= outage.until
+}
+
+/// The next half second from `at` on. Most ticks are at whole seconds: they shall not wait for a page and its rows.
+fn beside_ticks(at: Millis) -> Millis {
+    at.plus((HALF_SECOND - at.get()).rem_euclid(2 * HALF_SECOND))
 }

@@ -14,16 +14,28 @@ use crate::schedule::{Schedule, Timer};
 #[derive(Debug)]
 pub(super) struct Open {
     pub(super) run: Run,
-    /// It is due and waits for a worker.
-    pub(super) waiting: bool,
+    pub(super) stage: Stage,
     /// From then on its attempt is lost, unless its worker comes back.
     pub(super) lost_at: Option<Millis>,
+    /// Its cancel gives no grace: a newer run takes its place.
+    pub(super) cut_off: bool,
     /// When its worker was told that its time is over.
     pub(super) timeout_told: Option<Millis>,
     /// What its worker last showed as a sign of life, through another server.
     pub(super) life: Option<u64>,
     /// The last word of its handler.
     pub(super) progress: Option<(u8, Arc<str>)>,
+}
+
+/// Where a scheduled run stands on its way to a worker.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Stage {
+    /// It is not due yet, or nobody has looked at it since.
+    Coming,
+    /// It is due, and waits for the end of an earlier run of its job.
+    Buffered,
+    /// It is due, and waits for a worker.
+    Waiting,
 }
 
 /// A job in memory.
@@ -40,6 +52,8 @@ pub(super) struct KnownJob {
 struct JobRuns {
     open: BTreeSet<RunId>,
     alive: u32,
+    /// In the order in which they start.
+    buffered: BTreeSet<(Millis, RunId)>,
 }
 
 /// Order among the waiting runs of a handler: higher priority, then earlier due, then older.
@@ -61,6 +75,7 @@ pub(super) struct Memory {
     held: HashMap<SessionId, BTreeSet<RunId>>,
     timer: Timer<RunId>,
     waiting_runs: usize,
+    buffered_runs: usize,
     dispatched_runs: usize,
 }
 
@@ -69,16 +84,29 @@ pub(super) const REPORT_MS: i64 = 2_000;
 
 impl Open {
     pub(super) fn new(run: Run) -> Self {
-        Self { run, waiting: false, lost_at: None, timeout_told: None, life: None, progress: None }
+        Self {
+            run,
+            stage: Stage::Coming,
+            lost_at: None,
+            cut_off: false,
+            timeout_told: None,
+            life: None,
+            progress: None,
+        }
     }
 
     /// It is due or running: what an overlap policy looks at.
-    fn is_alive(&self) -> bool {
+    pub(super) fn is_alive(&self) -> bool {
         match self.run.state {
-            State::Scheduled => self.waiting || self.run.attempt > 0,
+            State::Scheduled => self.stage == Stage::Waiting || self.run.attempt > 0,
             State::Dispatched => true,
             State::Ended(_) => false,
         }
+    }
+
+    /// It is scheduled, and stands there.
+    pub(super) fn is_in(&self, stage: Stage) -> bool {
+        self.run.state == State::Scheduled && self.stage == stage
     }
 
     /// When it may no longer start.
@@ -100,7 +128,8 @@ impl Open {
 
     /// When a cancel that nobody acknowledged is over.
     pub(super) fn cancel_over_at(&self) -> Option<Millis> {
-        Some(self.run.cancel_at?.plus(self.run.limits.cancel_grace_ms))
+        let grace_ms = if self.cut_off { 0 } else { self.run.limits.cancel_grace_ms };
+        Some(self.run.cancel?.at.plus(grace_ms))
     }
 
     /// When the owner judges its attempt without its worker's word: cancelled, lost or timed out.
@@ -115,7 +144,7 @@ impl Open {
     /// When the owner must look at it next.
     fn wakes_at(&self) -> Option<Millis> {
         match self.run.state {
-            State::Scheduled if self.waiting => Some(self.start_before()?.plus(1)),
+            State::Scheduled if self.stage != Stage::Coming => Some(self.start_before()?.plus(1)),
             State::Scheduled => Some(self.run.due),
             // Its worker minds the timeout. While it is away, only its loss counts: it may come back with an outcome.
             State::Dispatched => {
@@ -134,6 +163,11 @@ impl Open {
 impl Memory {
     pub(super) fn run(&self, id: RunId) -> Option<&Open> {
         self.runs.get(&id)
+    }
+
+    /// All runs in memory.
+    pub(super) fn all_runs(&self) -> impl Iterator<Item = &Run> {
+        self.runs.values().map(|open| &open.run)
     }
 
     /// Takes a run in, unless it is there.
@@ -175,7 +209,7 @@ impl Memory {
         if let Some(at) = open.wakes_at() {
             self.timer.arm(at, id);
         }
-        if open.waiting && open.run.state == State::Scheduled {
+        if open.is_in(Stage::Waiting) {
             self.waiting.entry(open.run.handler.clone()).or_default().insert(open.place());
             self.waiting_runs += 1;
         }
@@ -185,6 +219,9 @@ impl Memory {
         }
         if open.is_alive() {
             self.job_runs.entry(open.run.job).or_default().alive += 1;
+        } else if open.is_in(Stage::Buffered) {
+            self.job_runs.entry(open.run.job).or_default().buffered.insert((open.run.due, id));
+            self.buffered_runs += 1;
         }
         self.runs.insert(id, open);
     }
@@ -194,7 +231,7 @@ impl Memory {
         if let Some(at) = open.wakes_at() {
             self.timer.disarm(at, id);
         }
-        if open.waiting && open.run.state == State::Scheduled {
+        if open.is_in(Stage::Waiting) {
             if let Some(places) = self.waiting.get_mut(&open.run.handler) {
                 places.remove(&open.place());
                 if places.is_empty() {
@@ -212,10 +249,12 @@ impl Memory {
             }
             self.dispatched_runs -= 1;
         }
-        if open.is_alive()
-            && let Some(of_job) = self.job_runs.get_mut(&open.run.job)
-        {
-            of_job.alive -= 1;
+        if let Some(of_job) = self.job_runs.get_mut(&open.run.job) {
+            if open.is_alive() {
+                of_job.alive -= 1;
+            } else if of_job.buffered.remove(&(open.run.due, id)) {
+                self.buffered_runs -= 1;
+            }
         }
         Some(open)
     }
@@ -272,6 +311,16 @@ impl Memory {
         self.job_runs.get(&job).map_or(0, |of_job| of_job.alive)
     }
 
+    /// How many runs of the job wait for an earlier one.
+    pub(super) fn buffered(&self, job: JobId) -> usize {
+        self.job_runs.get(&job).map_or(0, |of_job| of_job.buffered.len())
+    }
+
+    /// They, in the order in which they start.
+    pub(super) fn all_buffered(&self, job: JobId) -> impl Iterator<Item = RunId> + '_ {
+        self.job_runs.get(&job).into_iter().flat_map(|of_job| &of_job.buffered).map(|(_, run)| *run)
+    }
+
     pub(super) fn job(&self, id: JobId) -> Option<&KnownJob> {
         self.jobs.get(&id)
     }
@@ -307,14 +356,14 @@ impl Memory {
     pub(super) fn set_job(&mut self, job: Job) {
         self.forget_job(job.id);
         self.unknown.remove(&job.id);
+        // What does not compile was refused at the door; should it stand in a row, the job has no ticks.
+        let schedule = Schedule::of(&job);
         if job.deleted_at.is_none() {
             self.names.insert(job.name.clone(), job.id);
-            if let (true, Some(next_at)) = (job.enabled, job.next_at) {
+            if let (true, Some(next_at), Some(_)) = (job.enabled, job.next_at, &schedule) {
                 self.coming.insert((next_at, job.id));
             }
         }
-        // What does not compile was refused at the door; should it stand in a row, the job has no ticks.
-        let schedule = Schedule::compile(&job.definition.trigger, job.created_at).ok();
         let limits = Arc::new(job.definition.limits.clone());
         self.jobs.insert(job.id, KnownJob { job, schedule, limits });
     }
@@ -353,8 +402,9 @@ impl Memory {
         self.coming.first().copied()
     }
 
-    pub(super) fn counts(&self) -> (usize, usize, usize) {
-        let scheduled = self.runs.len() - self.waiting_runs - self.dispatched_runs;
-        (scheduled, self.waiting_runs, self.dispatched_runs)
+    /// Runs that are not due, buffered, waiting for a worker, and with one.
+    pub(super) fn counts(&self) -> [usize; 4] {
+        let due = self.buffered_runs + self.waiting_runs + self.dispatched_runs;
+        [self.runs.len() - due, self.buffered_runs, self.waiting_runs, self.dispatched_runs]
     }
 }

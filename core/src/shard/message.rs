@@ -34,6 +34,13 @@ pub enum Message {
         /// How many more.
         add: u32,
     },
+    /// It wants back at most `credit` of what it takes, to take it of another owner.
+    Recall {
+        /// Of which stream.
+        stream: StreamId,
+        /// How many fewer.
+        credit: u32,
+    },
     /// It says how an attempt ended.
     Outcome {
         /// Where the verdict goes.
@@ -95,8 +102,12 @@ pub enum Call {
         /// Which.
         name: Name,
     },
+    /// Create, replace and delete jobs: all or none.
+    JobApply(Vec<JobChange>),
     /// Fire jobs: each by itself.
     Trigger(Vec<Fire>),
+    /// Run past ticks.
+    JobBackfill(Backfill),
     /// End a run.
     RunCancel {
         /// Which.
@@ -113,6 +124,8 @@ pub enum Call {
     Inbox(Vec<Command>),
     /// Hear of a worker through another server.
     Report(WorkerReport),
+    /// Which jobs should have started and have not.
+    Overdue,
     /// Who is connected.
     Workers,
     /// How far a running attempt is.
@@ -167,6 +180,34 @@ pub struct JobPut {
     pub enabled: Option<bool>,
 }
 
+/// A change of one job, among several that are made together.
+#[derive(Clone, PartialEq, Debug)]
+pub struct JobChange {
+    /// What it is to become.
+    pub edit: JobEdit,
+    /// The revision that the caller saw, 0 for none; `None`: not compared.
+    pub seen: Option<u64>,
+}
+
+/// What a job is to become.
+#[derive(Clone, PartialEq, Debug)]
+pub enum JobEdit {
+    /// This.
+    Put(Box<JobPut>),
+    /// A tombstone, if there is one of this name.
+    Delete(Name),
+}
+
+impl JobChange {
+    /// Which job.
+    pub fn name(&self) -> &Name {
+        match &self.edit {
+            JobEdit::Put(put) => &put.name,
+            JobEdit::Delete(name) => name,
+        }
+    }
+}
+
 /// A firing by call.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Fire {
@@ -184,6 +225,30 @@ pub struct Fire {
     pub overlap: Option<Overlap>,
     /// [`Source::Api`] or [`Source::Manual`].
     pub source: Source,
+}
+
+/// Past ticks of a job to run: one part of a backfill.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Backfill {
+    /// Which job.
+    pub job: Name,
+    /// Names the backfill; the same in all its parts, and in each retry of the call.
+    pub id: RequestId,
+    /// The ordinal of the first of these ticks among all of the backfill, from 0.
+    pub first: u32,
+    /// Ticks of the job that have passed, rising; at most [`Backfill::MAX_PART`].
+    pub ticks: Vec<Millis>,
+    /// `None`: [`Overlap::BufferAll`], without a bound but the backfill's own.
+    pub overlap: Option<Overlap>,
+}
+
+/// What a [`Backfill`] did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Backfilled {
+    /// Ticks that have a new run.
+    pub created: u32,
+    /// Ticks that had one of this backfill.
+    pub existed: u32,
 }
 
 /// When a called run is due.
@@ -206,14 +271,20 @@ pub enum Reply {
     Job(Box<Job>),
     /// To `JobDelete`.
     Deleted,
+    /// To `JobApply`, in its order.
+    Applied(Vec<JobApplied>),
     /// To `Trigger`, in its order.
     Triggered(Vec<Result<Triggered, Refusal>>),
+    /// To `JobBackfill`.
+    Backfilled(Backfilled),
     /// To `RunCancel` and `RunRetry`.
     Run(Box<Run>),
     /// To `Inbox`: each was carried out or set aside.
     Taken,
     /// To `Report`: what became of each outcome, in its order.
     Reported(Vec<(AttemptKey, Verdict)>),
+    /// To `Overdue`: the longest first, at most [`Overdue::MAX_JOBS`].
+    Overdue(Vec<Overdue>),
     /// To `Workers`.
     Workers(Vec<WorkerState>),
     /// To `Progress`: percent and note, if the run is running and said so.
@@ -229,6 +300,17 @@ pub struct JobPutDone {
     pub change: Change,
     /// As it is now.
     pub job: Job,
+}
+
+/// One change of several made together.
+#[derive(Clone, PartialEq, Debug)]
+pub enum JobApplied {
+    /// A job was put, or was so already.
+    Put(JobPutDone),
+    /// It has its tombstone now.
+    Deleted(Job),
+    /// There was none.
+    Absent,
 }
 
 /// What a put did.
@@ -249,6 +331,17 @@ pub struct Triggered {
     pub run: Run,
     /// It was there before, by the same key or request.
     pub existed: bool,
+}
+
+/// A job that should have started by now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Overdue {
+    /// Which.
+    pub job: Name,
+    /// The oldest instant at which it should have.
+    pub since: Millis,
+    /// Its stored trigger does not compile: it makes no ticks at all.
+    pub no_schedule: bool,
 }
 
 /// A worker as its owner sees it.

@@ -5,6 +5,8 @@
 //! decides ([`Shard::decide`]) and returns a [`Plan`]. If the commit fails, the memory is thrown away: a new [`Shard`]
 //! boots from the rows.
 
+mod apply;
+mod backfill;
 mod calls;
 mod dispatching;
 mod due;
@@ -16,6 +18,8 @@ mod inbox;
 mod memory;
 mod message;
 mod needs;
+mod overdue;
+mod overlap;
 mod plan;
 mod rows;
 mod sessions;
@@ -24,10 +28,11 @@ mod states;
 mod turn;
 mod workers;
 
+pub use edits::may_overwrite;
 pub use facts::{DuePage, Facts, History, JobPage, Needs, OpenPage};
 pub use message::{
-    Call, Change, Command, Fire, JobPut, JobPutDone, Message, Order, Reply, StreamId, Ticket, Triggered,
-    When, WorkerReport, WorkerState,
+    Backfill, Backfilled, Call, Change, Command, Fire, JobApplied, JobChange, JobEdit, JobPut, JobPutDone,
+    Message, Order, Overdue, Reply, StreamId, Ticket, Triggered, When, WorkerReport, WorkerState,
 };
 pub use plan::{CancelReason, Dispatch, Frame, Plan, Verdict};
 pub use rows::{Cursor, InboxFailed, Rows, RunChanged, RunCopied, RunEnded, RunStarted};
@@ -61,6 +66,8 @@ pub struct Settings {
 pub struct Load {
     /// Written, not due yet.
     pub scheduled: usize,
+    /// Due, waiting for the end of an earlier run of their job.
+    pub buffered: usize,
     /// Due, waiting for a worker.
     pub waiting: usize,
     /// With a worker.
@@ -178,10 +185,11 @@ impl Shard {
 
     /// How much it holds.
     pub fn load(&self) -> Load {
-        let (scheduled, waiting, dispatched) = self.memory.counts();
+        let [scheduled, buffered, waiting, dispatched] = self.memory.counts();
         let connected = || self.sessions.all().filter(|session| session.stream.is_some());
         Load {
             scheduled,
+            buffered,
             waiting,
             dispatched,
             workers: connected().count(),
@@ -193,6 +201,7 @@ impl Shard {
         match message {
             Message::Hello { stream, hello } => self.hello(stream, hello, turn),
             Message::Credit { stream, add } => self.credit(stream, add, turn),
+            Message::Recall { stream, credit } => self.recall(stream, credit, turn),
             Message::Outcome { stream, outcome } => self.attempt_ended(stream, outcome, turn),
             Message::Progress { key, percent, note } => self.progressed(key, percent, note),
             Message::Bye { stream } => self.bye(stream, turn),

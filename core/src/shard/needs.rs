@@ -24,6 +24,7 @@ impl Shard {
                 }
                 Message::Call { call, .. } => self.needs_of_call(call, &mut needs),
                 Message::Credit { .. }
+                | Message::Recall { .. }
                 | Message::Progress { .. }
                 | Message::Bye { .. }
                 | Message::StreamEnded { .. }
@@ -40,7 +41,15 @@ impl Shard {
         match call {
             Call::JobPut(puts) => puts.iter().for_each(|put| self.needs_of_edit(&put.name, needs)),
             Call::JobEnable { name, .. } | Call::JobDelete { name } => self.needs_of_edit(name, needs),
+            Call::JobApply(changes) => {
+                changes.iter().for_each(|change| self.needs_of_edit(change.name(), needs))
+            }
             Call::Trigger(fires) => fires.iter().for_each(|fire| self.needs_of_fire(fire, needs)),
+            Call::JobBackfill(part) => {
+                self.needs_job(&part.job, needs);
+                let keys = part.ticks.iter().map(|tick| (part.job.clone(), part.fire_key(*tick)));
+                needs.fired.extend(keys);
+            }
             Call::RunCancel { run } | Call::RunRetry { run, .. } => self.needs_run(*run, needs),
             Call::Inbox(commands) => commands.iter().for_each(|command| match &command.order {
                 Order::Fire(fire) => self.needs_of_fire(fire, needs),
@@ -48,7 +57,7 @@ impl Shard {
                 Order::Junk(_) => {}
             }),
             Call::Report(report) => self.needs_of_outcomes(&report.outcomes, needs),
-            Call::Workers | Call::Progress { .. } => {}
+            Call::Overdue | Call::Workers | Call::Progress { .. } => {}
         }
     }
 

@@ -56,6 +56,13 @@ pub enum Frame {
     },
     /// The stream is not known here: say Hello on it.
     HelloAgain,
+    /// Runs wait that it could take, and its credit is used up.
+    Wanting,
+    /// So much of its credit is gone, as it asked.
+    Recalled {
+        /// How many fewer attempts it will be sent.
+        credit: u32,
+    },
 }
 
 /// An attempt, as the worker needs it.

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use crate::clock::Millis;
-use crate::domain::{Assignment, Attempt, Ended, Failure, Gap, Job, Limits, Name, Payload, Run, State};
+use crate::domain::{
+    Assignment, Attempt, Cancel, Ended, Failure, Gap, Job, Limits, Name, Payload, Run, State,
+};
 use crate::id::{InboxId, JobId, RunId};
 
 /// The rows of one turn of one shard. A run or job stands in at most one of the lists of its kind (a removed run in no
@@ -109,7 +111,7 @@ pub struct RunChanged {
     /// As in [`Run`].
     pub lost_count: u32,
     /// As in [`Run`].
-    pub cancel_at: Option<Millis>,
+    pub cancel: Option<Cancel>,
     /// Of its last failed attempt.
     pub error: Option<Failure>,
 }

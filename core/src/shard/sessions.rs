@@ -23,6 +23,8 @@ pub(super) struct Session {
     pub(super) draining: bool,
     /// How many more attempts it takes.
     pub(super) credit: u32,
+    /// It was told that runs wait for its credit, and none has come since.
+    pub(super) wanting: bool,
     /// How often its stream was asked for another Hello.
     doubts: u32,
     /// When it was last heard, if it is away.
@@ -82,6 +84,7 @@ impl Sessions {
             stream: Some(stream),
             draining: false,
             credit: 0,
+            wanting: false,
             doubts,
             last_contact: now,
         };
@@ -138,6 +141,17 @@ impl Sessions {
         offering
             .filter_map(|id| Some((*id, self.by_id.get(id)?)))
             .filter(|(_, session)| session.credit > 0 && !session.draining)
+    }
+
+    /// Streams of sessions that offer the handler and have no credit, each told once until it has some.
+    pub(super) fn want<'a>(&'a mut self, handler: &Name) -> impl Iterator<Item = StreamId> + 'a {
+        let by_id = &mut self.by_id;
+        self.offers.get(handler).into_iter().flatten().filter_map(|id| {
+            let session = by_id.get_mut(id)?;
+            let told =
+                session.draining || session.credit > 0 || std::mem::replace(&mut session.wanting, true);
+            if told { None } else { session.stream }
+        })
     }
 
     /// Another Hello may be asked for: bounded, should a worker never learn.

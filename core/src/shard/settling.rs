@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::memory::Open;
+use super::memory::{Open, Stage};
 use super::states::{self, Event, Hope, Next};
 use super::turn::Turn;
 use super::{Call, CancelReason, Frame, Reply, Shard, StreamId, Ticket, Verdict};
 use crate::clock::Millis;
 use crate::domain::{
-    Attempt, AttemptEnd, Ended, FailReason, Failure, FireKey, Outcome, OutcomeKind, Payload, Refusal,
-    RefusalKind, Run, SkipReason, State,
+    Attempt, AttemptEnd, Cancel, CancelCause, Ended, FailReason, Failure, FireKey, Outcome, OutcomeKind,
+    Payload, Refusal, RefusalKind, Run, SkipReason, State,
 };
 use crate::id::{AttemptKey, RunId};
 use crate::mutant::mutant;
@@ -70,7 +70,7 @@ impl Shard {
                     match ended {
                         Ended::Failed(FailReason::Error | FailReason::Timeout) => run.fail_count += 1,
                         Ended::Failed(FailReason::Lost | FailReason::Quarantined) => run.lost_count += 1,
-                        Ended::Succeeded | Ended::Cancelled | Ended::Skipped(_) => {}
+                        Ended::Succeeded | Ended::Cancelled(_) | Ended::Skipped(_) => {}
                     }
                     if matches!(ended, Ended::Failed(_)) {
                         run.error = report.error.or(run.error.take());
@@ -109,7 +109,7 @@ impl Shard {
             open.lost_at = None;
             open.timeout_told = None;
             open.life = None;
-            open.waiting = false;
+            open.stage = Stage::Coming;
             open.progress = None;
             let run = &mut open.run;
             run.state = State::Scheduled;
@@ -134,7 +134,7 @@ impl Shard {
         let taken_back = turn.takes_back_attempt(run);
         let session = run.assignment.as_ref().map(|assignment| assignment.session);
         self.memory.change(id, |open| {
-            open.waiting = false;
+            open.stage = Stage::Coming;
             open.lost_at = None;
             open.run.state = State::Ended(ended);
             open.run.assignment = taken_back.or(open.run.assignment.take());
@@ -143,10 +143,11 @@ impl Shard {
         if let Some(session) = session {
             self.forget_if_idle(session);
         }
+        self.start_buffered(job);
         let pause_ms = match ended {
             Ended::Skipped(SkipReason::Disabled | SkipReason::Deleted) => return,
             Ended::Skipped(_) => SKIPPED_CHAIN_PAUSE_MS,
-            Ended::Cancelled | Ended::Succeeded | Ended::Failed(_) => 0,
+            Ended::Cancelled(_) | Ended::Succeeded | Ended::Failed(_) => 0,
         };
         if let FireKey::Chain(n) = chain {
             self.follow_chain(job, n, pause_ms, turn);
@@ -169,16 +170,22 @@ impl Shard {
             return None;
         }
         self.memory.admit(Open::new(run.clone()));
-        match states::next(&run, Event::CancelAsked) {
+        self.ask_to_end(id, CancelCause::Requested, turn);
+        self.any_run(id, turn).map(|run| Reply::Run(Box::new(run.clone())))
+    }
+
+    /// A run is to end: at once, or when its worker has given way or its grace is over.
+    pub(super) fn ask_to_end(&mut self, id: RunId, cause: CancelCause, turn: &mut Turn) {
+        let Some(open) = self.memory.run(id) else { return };
+        match states::next(&open.run, Event::CancelAsked(cause)) {
             Next::Ended(ended) => self.end(id, ended, turn),
             Next::Cancelling => {
-                turn.changes(&run);
-                self.memory.change(id, |open| open.run.cancel_at = Some(turn.now));
+                turn.changes(&open.run);
+                self.memory.change(id, |open| open.run.cancel = Some(Cancel { at: turn.now, cause }));
                 self.tell_to_end(id, CancelReason::Requested, turn);
             }
             Next::Same | Next::Dispatched | Next::Again(_) => {}
         }
-        self.any_run(id, turn).map(|run| Reply::Run(Box::new(run.clone())))
     }
 
     /// How far a running attempt is, by its handler.
@@ -216,7 +223,7 @@ fn says(kind: &OutcomeKind, ended: Ended) -> bool {
             matches!(kind, OutcomeKind::Failed(_) | OutcomeKind::Cancelled(_))
         }
         Ended::Failed(FailReason::Timeout) => matches!(kind, OutcomeKind::TimedOut(_)),
-        Ended::Cancelled => !matches!(kind, OutcomeKind::Succeeded(_)),
+        Ended::Cancelled(_) => !matches!(kind, OutcomeKind::Succeeded(_)),
         Ended::Failed(FailReason::Lost | FailReason::Quarantined) => matches!(kind, OutcomeKind::Lost(_)),
         Ended::Skipped(_) => false,
     }
@@ -231,7 +238,7 @@ fn run_ended(run: &Run) -> Refusal {
     let state = match run.state {
         State::Ended(Ended::Succeeded) => "succeeded",
         State::Ended(Ended::Failed(_)) => "failed",
-        State::Ended(Ended::Cancelled) => "cancelled",
+        State::Ended(Ended::Cancelled(_)) => "cancelled",
         State::Ended(Ended::Skipped(_)) => "skipped",
         State::Scheduled | State::Dispatched => "open",
     };

@@ -1,6 +1,6 @@
 //! The run states: what each event makes of a run. One pure function, one test per row.
 
-use crate::domain::{AttemptEnd, Ended, FailReason, Limits, Run, SkipReason, State};
+use crate::domain::{AttemptEnd, CancelCause, Ended, FailReason, Limits, Run, SkipReason, State};
 
 /// What can happen to an open run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -9,8 +9,8 @@ pub(super) enum Event {
     Start,
     /// It will never start.
     Skip(SkipReason),
-    /// Somebody asks for its end.
-    CancelAsked,
+    /// Somebody or something asks for its end.
+    CancelAsked(CancelCause),
     /// The grace after that is over.
     CancelOver,
     /// Its handler returned.
@@ -56,10 +56,10 @@ pub(super) fn next(run: &Run, event: Event) -> Next {
     match (run.state, event) {
         (State::Scheduled, Event::Start) => Next::Dispatched,
         (State::Scheduled, Event::Skip(reason)) => Next::Ended(Ended::Skipped(reason)),
-        (State::Scheduled, Event::CancelAsked) => Next::Ended(Ended::Cancelled),
-        (State::Dispatched, Event::CancelAsked) if run.cancel_at.is_none() => Next::Cancelling,
+        (State::Scheduled, Event::CancelAsked(cause)) => Next::Ended(Ended::Cancelled(cause)),
+        (State::Dispatched, Event::CancelAsked(_)) if run.cancel.is_none() => Next::Cancelling,
         (State::Dispatched, Event::Succeeded) => Next::Ended(Ended::Succeeded),
-        (State::Dispatched, Event::CancelOver) => Next::Ended(Ended::Cancelled),
+        (State::Dispatched, Event::CancelOver) => Next::Ended(Ended::Cancelled(cause_of(run))),
         (State::Dispatched, ended) => after_attempt(run, ended),
         (State::Scheduled | State::Ended(_), _) => Next::Same,
     }
@@ -81,15 +81,19 @@ fn after_attempt(run: &Run, event: Event) -> Next {
             Next::Ended(Ended::Failed(FailReason::Quarantined))
         }
         Event::Lost => Next::Again(AttemptEnd::Lost),
-        Event::Start | Event::Skip(_) | Event::CancelAsked | Event::CancelOver | Event::Succeeded => {
+        Event::Start | Event::Skip(_) | Event::CancelAsked(_) | Event::CancelOver | Event::Succeeded => {
             Next::Same
         }
     };
     match next {
         Next::Same => Next::Same,
-        _ if run.cancel_at.is_some() => Next::Ended(Ended::Cancelled),
+        _ if run.cancel.is_some() => Next::Ended(Ended::Cancelled(cause_of(run))),
         next => next,
     }
+}
+
+fn cause_of(run: &Run) -> CancelCause {
+    run.cancel.map_or(CancelCause::Requested, |cancel| cancel.cause)
 }
 
 fn may_try_again(run: &Run, hope: Hope) -> bool {
@@ -100,7 +104,7 @@ fn may_try_again(run: &Run, hope: Hope) -> bool {
 mod tests {
     use super::*;
     use crate::clock::Millis;
-    use crate::domain::{FireKey, Limits, Name, Payload, Retry, Source};
+    use crate::domain::{Cancel, FireKey, Limits, Name, Payload, Retry, Source};
     use crate::id::{AppId, Id, ShardKey};
 
     fn run(state: State) -> Run {
@@ -113,6 +117,7 @@ mod tests {
             fire_key: FireKey::Tick(Millis::new(0)),
             source: Source::Cron,
             tick: None,
+            jitter_ms: 0,
             due: Millis::new(0),
             revision: 1,
             handler: name,
@@ -125,7 +130,7 @@ mod tests {
             lost_count: 0,
             created_at: Millis::new(0),
             started_at: None,
-            cancel_at: None,
+            cancel: None,
             ended_at: None,
             result: None,
             error: None,
@@ -178,18 +183,31 @@ mod tests {
 
     #[test]
     fn a_cancel_ends_a_scheduled_run_at_once_and_a_dispatched_one_when_it_gives_way_or_its_grace_is_over() {
-        assert_eq!(next(&scheduled(), Event::CancelAsked), Next::Ended(Ended::Cancelled));
-        assert_eq!(next(&dispatched(), Event::CancelAsked), Next::Cancelling);
-        let cancelling = Run { cancel_at: Some(Millis::new(5)), ..dispatched() };
-        assert_eq!(next(&cancelling, Event::CancelAsked), Next::Same);
+        assert_eq!(
+            next(&scheduled(), Event::CancelAsked(CancelCause::Requested)),
+            Next::Ended(Ended::Cancelled(CancelCause::Requested))
+        );
+        assert_eq!(next(&dispatched(), Event::CancelAsked(CancelCause::Requested)), Next::Cancelling);
+        let cancelling = Run {
+            cancel: Some(Cancel { at: Millis::new(5), cause: CancelCause::Requested }),
+            ..dispatched()
+        };
+        assert_eq!(next(&cancelling, Event::CancelAsked(CancelCause::Requested)), Next::Same);
         for event in ATTEMPT_ENDS.into_iter().filter(|event| *event != Event::Succeeded) {
-            assert_eq!(next(&cancelling, event), Next::Ended(Ended::Cancelled), "{event:?}");
+            assert_eq!(
+                next(&cancelling, event),
+                Next::Ended(Ended::Cancelled(CancelCause::Requested)),
+                "{event:?}"
+            );
         }
     }
 
     #[test]
     fn a_success_is_a_success_also_while_a_cancel_is_asked_for() {
-        let cancelling = Run { cancel_at: Some(Millis::new(5)), ..dispatched() };
+        let cancelling = Run {
+            cancel: Some(Cancel { at: Millis::new(5), cause: CancelCause::Requested }),
+            ..dispatched()
+        };
         assert_eq!(next(&dispatched(), Event::Succeeded), Next::Ended(Ended::Succeeded));
         assert_eq!(next(&cancelling, Event::Succeeded), Next::Ended(Ended::Succeeded));
     }
@@ -243,7 +261,9 @@ mod tests {
 
     #[test]
     fn nothing_happens_to_a_run_that_has_ended_nor_an_attempt_end_to_one_that_has_none() {
-        for event in ATTEMPT_ENDS.into_iter().chain([Event::Start, Event::CancelAsked]) {
+        for event in
+            ATTEMPT_ENDS.into_iter().chain([Event::Start, Event::CancelAsked(CancelCause::Requested)])
+        {
             assert_eq!(next(&run(State::Ended(Ended::Succeeded)), event), Next::Same, "{event:?}");
         }
         for event in ATTEMPT_ENDS {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::rows::{Cursor, RunChanged, RunCopied, RunEnded, RunStarted};
 use super::{Facts, Frame, History, Plan, Reply, Rows, StreamId, Ticket};
 use crate::clock::Millis;
-use crate::domain::{Assignment, FireKey, Job, Run, State};
+use crate::domain::{Assignment, Cancel, FireKey, Job, Run, State};
 use crate::id::{InboxId, JobId, RunId};
 
 /// A turn in the making.
@@ -46,7 +46,7 @@ struct Stored {
     fail_count: u32,
     lost_count: u32,
     attempt: u32,
-    cancel_at: Option<Millis>,
+    cancel: Option<Cancel>,
 }
 
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -95,7 +95,7 @@ impl Turn {
                 fail_count: run.fail_count,
                 lost_count: run.lost_count,
                 attempt: run.attempt,
-                cancel_at: run.cancel_at,
+                cancel: run.cancel,
             })
         });
     }
@@ -199,7 +199,7 @@ impl Turn {
             fail_count: run.fail_count,
             lost_count: run.lost_count,
             attempt: run.attempt,
-            cancel_at: run.cancel_at,
+            cancel: run.cancel,
         };
         if now != *before {
             rows.runs_changed.push(RunChanged {
@@ -208,7 +208,7 @@ impl Turn {
                 due: run.due,
                 fail_count: run.fail_count,
                 lost_count: run.lost_count,
-                cancel_at: run.cancel_at,
+                cancel: run.cancel,
                 error: run.error.clone(),
             });
         }

@@ -101,7 +101,7 @@ impl Shard {
             open.lost_at = None;
             open.timeout_told = None;
         });
-        if self.memory.run(id).is_some_and(|open| open.run.cancel_at.is_some()) {
+        if self.memory.run(id).is_some_and(|open| open.run.cancel.is_some()) {
             self.tell_to_end(id, CancelReason::Requested, turn);
         }
     }
@@ -110,6 +110,17 @@ impl Shard {
         self.ask_for_hello(stream, turn);
         if let Some(session) = self.sessions.on_stream(stream) {
             session.credit = session.credit.saturating_add(add).min(session.profile.slots);
+            session.wanting = session.wanting && session.credit == 0;
+        }
+    }
+
+    /// A worker takes credit back that was not used: dispatches of earlier turns are ahead of the answer.
+    pub(super) fn recall(&mut self, stream: StreamId, credit: u32, turn: &mut Turn) {
+        self.ask_for_hello(stream, turn);
+        if let Some(session) = self.sessions.on_stream(stream) {
+            let credit = session.credit.min(credit);
+            session.credit -= credit;
+            turn.frame(stream, Frame::Recalled { credit });
         }
     }
 

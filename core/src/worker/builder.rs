@@ -66,8 +66,8 @@ impl WorkerBuilder {
         self
     }
 
-    /// How many attempts run at a time: 1 to [`WorkerBuilder::MAX_SLOTS`], default [`WorkerBuilder::DEFAULT_SLOTS`]. With
-    /// fewer slots than the app has shards, some shards are left to other workers.
+    /// How many attempts run at a time, of whatever shards: 1 to [`WorkerBuilder::MAX_SLOTS`], default
+    /// [`WorkerBuilder::DEFAULT_SLOTS`].
     pub fn slots(mut self, slots: u32) -> Self {
         self.slots = slots;
         self

@@ -92,6 +92,11 @@ impl Context {
         self.attempt.source
     }
 
+    /// The tick is run again on demand: its data may be old.
+    pub fn is_backfilled(&self) -> bool {
+        self.attempt.source == Source::Backfill
+    }
+
     /// Tells how far the handler is: 0 to 100, and a note of at most 1,024 characters; more is cut. Not durable: only the
     /// newest is sent.
     pub fn progress(&self, percent: u32, note: &str) {

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::hub::{Contact, Hub};
 use super::outbox::StreamId;
-use super::places::Places;
+use super::places::{Place, Places};
 use super::servers::{FIRST_WAIT, LONGEST_WAIT, Open, Server};
 use super::session::{self, Left};
 use crate::client::{Client, Error, Located};
@@ -171,6 +171,16 @@ impl Owners {
         unserved
     }
 
+    /// Whether every shard is served on the stream to its owner.
+    fn is_served(&self) -> bool {
+        let stream = |place: &Place| Some(self.servers.get(&place.address)?.open.as_ref()?.id);
+        self.hub.look(|outbox| {
+            self.places.all().all(|(shard, place)| {
+                stream(place).is_some_and(|stream| outbox.stream_of(shard) == Some(stream))
+            })
+        })
+    }
+
     fn open_stream(&mut self, address: &str, shards: &[u32], now: Duration) {
         let close = CancellationToken::new();
         let id = self.hub.next_stream();
@@ -188,8 +198,8 @@ impl Owners {
     fn ask(&mut self, now: Duration) {
         if self.locate.is_due(now) {
             self.locate = Turn::Asked;
-            let client = self.client.clone();
-            self.asks.spawn(async move { Asked::Locate(client.locate_once().await) });
+            let (client, silent) = (self.client.clone(), self.silent());
+            self.asks.spawn(async move { Asked::Locate(client.locate_once(&silent).await) });
         }
         if self.report.is_due(now)
             && let Some(report) = self.hub.look(|outbox| outbox.report_elsewhere(now))
@@ -203,6 +213,16 @@ impl Owners {
                 Asked::Report(super::report::through_another(&hub, &client, report, &owners).await)
             });
         }
+    }
+
+    /// Servers whose Welcome is awaited: another one may know who replaced them.
+    fn silent(&self) -> Vec<String> {
+        self.hub.look(|outbox| {
+            let awaited =
+                |server: &Server| server.open.as_ref().is_some_and(|open| !outbox.is_welcomed(open.id));
+            let silent = self.servers.iter().filter(|(_, server)| awaited(server));
+            silent.map(|(address, _)| address.clone()).collect()
+        })
     }
 
     /// When there may be something to do, if nothing happens before.
@@ -261,7 +281,8 @@ impl Owners {
             self.back_off()
         } else {
             self.wait = FIRST_WAIT;
-            self.jittered(REFRESH)
+            // An owner that stands still is replaced before it welcomes anybody.
+            self.jittered(if self.is_served() { REFRESH } else { LONGEST_LOCATE_WAIT })
         };
         self.locate = Turn::Due(now + pause);
     }
@@ -307,12 +328,16 @@ impl Owners {
             Left::Moved { served: false } => server.back_off(now, first),
             Left::Broken(error) => {
                 tracing::warn!(address, %error, "lost the server");
+                self.client.has_failed(&address, &error);
                 server.rest(now + first);
                 self.wait = FIRST_WAIT;
                 self.locate_by(now + first);
             }
             Left::Refused(error) => {
                 server.back_off(now, first);
+                if error.is_unanswered() {
+                    self.client.leave_connection(&address);
+                }
                 if error.is_final() {
                     server.not_before = now + final_pause;
                 }

@@ -202,6 +202,8 @@ impl Session {
                         acknowledged = true;
                         self.welcome(&welcome, greeted, now);
                     }
+                    Some(Heard::Wanting(wanting)) => outbox.want(self.id, wanting.shard),
+                    Some(Heard::Recalled(recalled)) => outbox.recalled(self.id, &recalled),
                     Some(Heard::HelloAgain(again)) => outbox.ask_again(self.id, again.shard),
                     Some(Heard::Moved(moved)) => {
                         has_moved = true;

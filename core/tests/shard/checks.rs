@@ -27,13 +27,20 @@ fn ticks(job: &Job, after: Millis, until: Millis) -> Vec<Millis> {
         let first = phase + ((after.get() - phase).div_euclid(period) + 1) * period;
         (first..=until.get()).step_by(period as usize).map(Millis::new).collect()
     };
-    match &job.definition.trigger {
-        // The only expressions of these tests: every n seconds, in UTC.
+    let timing = &job.definition.timing;
+    let lives = |tick: &Millis| {
+        timing.start_at.is_none_or(|start| start <= *tick) && timing.end_at.is_none_or(|end| *tick < end)
+    };
+    let ticks: Vec<Millis> = match &job.definition.trigger {
+        // The only expressions of these tests: every hour, and every n seconds, in UTC.
+        Trigger::Cron(cron) if cron.expression == "0 0 * * * ?" => grid(0, 3_600_000),
         Trigger::Cron(cron) => grid(0, cron.expression[2..3].parse::<i64>().unwrap() * 1_000),
         Trigger::FixedRate { period_ms, phase } => grid(phase.unwrap_or(job.created_at).get(), *period_ms),
         Trigger::At(instants) => instants.iter().copied().filter(|at| after < *at && *at <= until).collect(),
+        Trigger::DailyWindow(_) => unreachable!("these tests have none"),
         Trigger::FixedDelay { .. } | Trigger::Api => vec![],
-    }
+    };
+    ticks.into_iter().filter(lives).collect()
 }
 
 /// G1: each tick of each enabled job has exactly one run, or lies in exactly one gap.
@@ -41,7 +48,7 @@ pub(crate) fn every_tick_is_accounted_for(past: Past<'_>) {
     for (id, revisions) in &past.tables.revisions {
         let mut accounted: BTreeMap<Millis, Vec<&Run>> = BTreeMap::new();
         for run in past.tables.runs.values().filter(|run| run.job == *id) {
-            if let Some(tick) = run.tick {
+            if let Some(tick) = run.tick.filter(|_| run.fire_key.is_tick()) {
                 accounted.entry(tick).or_default().push(run);
             }
         }
@@ -83,10 +90,12 @@ pub(crate) fn every_tick_is_accounted_for(past: Past<'_>) {
 }
 
 fn far(job: &Job, from: Millis) -> Millis {
-    match &job.definition.trigger {
-        Trigger::At(instants) => *instants.last().unwrap(),
-        _ => from,
-    }
+    let last = match &job.definition.trigger {
+        Trigger::At(instants) => Some(*instants.last().unwrap()),
+        _ => None,
+    };
+    let end = job.definition.timing.end_at.map(|end| end.plus(-1));
+    [last, end].into_iter().flatten().min().unwrap_or(from)
 }
 
 fn gaps_count_their_ticks(past: Past<'_>, id: JobId) {
@@ -127,9 +136,9 @@ pub(crate) fn overlap_is_respected(past: Past<'_>) {
         let job = &past.tables.jobs[&run.job];
         let always = past.tables.revisions[&job.id]
             .iter()
-            .all(|revised| revised.job.definition.limits.overlap == Overlap::Skip);
+            .all(|revised| is_disjoint(revised.job.definition.limits.overlap));
         if let (Some(_), Some(ended_at), true) =
-            (reported, execution.ended_at, always && run.limits.overlap == Overlap::Skip)
+            (reported, execution.ended_at, always && is_disjoint(run.limits.overlap))
         {
             by_job.entry(run.job).or_default().push((execution.started_at, ended_at));
         }
@@ -139,6 +148,10 @@ pub(crate) fn overlap_is_respected(past: Past<'_>) {
         let apart = spans.windows(2).all(|pair| pair[0].1 <= pair[1].0);
         assert!(apart, "G11: executions of {:?} overlap: {spans:?}", past.tables.jobs[&job].name);
     }
+}
+
+fn is_disjoint(overlap: Overlap) -> bool {
+    !matches!(overlap, Overlap::AllowAll | Overlap::TerminateOther)
 }
 
 /// Fixed-delay chains are numbered without a hole, each run after the end of the one before.
@@ -156,7 +169,7 @@ pub(crate) fn chains_are_consecutive(past: Past<'_>) {
         for (before, after) in chain.values().zip(chain.values().skip(1)) {
             assert!(before.ended_at.is_some_and(|ended| ended <= after.created_at), "{before:?} {after:?}");
         }
-        let lives = job.enabled && job.deleted_at.is_none();
+        let lives = job.enabled && job.deleted_at.is_none() && job.definition.timing.end_at.is_none();
         if let (Trigger::FixedDelay { .. }, true) = (&job.definition.trigger, lives) {
             let open = chain.values().filter(|run| !matches!(run.state, State::Ended(_))).count();
             let ends: Vec<_> =

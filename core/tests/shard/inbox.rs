@@ -164,7 +164,7 @@ pub(crate) fn stored_outcomes_are_recorded(tables: &Tables, stored: &BTreeMap<At
         let superseded = tables.attempts.get(&(key.run, key.attempt)).map(|attempt| attempt.end);
         let current = (run.attempt_key() == Some(*key)).then_some(run.state);
         // A run that ends in the turn that takes the outcome keeps the attempt in its own row.
-        let cancelled = matches!(current, Some(State::Ended(Ended::Cancelled | Ended::Skipped(_))));
+        let cancelled = matches!(current, Some(State::Ended(Ended::Cancelled(_) | Ended::Skipped(_))));
         let recorded = match kind {
             OutcomeKind::Succeeded(_) => current == Some(State::Ended(Ended::Succeeded)),
             OutcomeKind::TimedOut(_) => {

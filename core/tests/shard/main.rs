@@ -5,6 +5,7 @@
 mod checks;
 mod inbox;
 mod model;
+mod policies;
 mod rows;
 
 mod sentences;

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use fastjob_core::clock::Millis;
 use fastjob_core::domain::{
     Backoff, CatchUp, CatchUpPolicy, Cron, Definition, Dialect, Limits, ManagedBy, Name, Overlap, Payload,
-    Retry, Routing, Source, State, Trigger,
+    Retry, Routing, Source, State, Timing, Trigger,
 };
 use fastjob_core::id::{Id, RunId};
-use fastjob_core::shard::{Call, Fire, JobPut, Order, When};
+use fastjob_core::schedule::Schedule;
+use fastjob_core::shard::{Backfill, Call, Fire, JobPut, Order, When};
 
 use proptest::test_runner::{Config, FileFailurePersistence, RngSeed, TestRunner};
 
@@ -21,13 +22,16 @@ use crate::worker::Worker;
 use crate::world::{Fate, World};
 use crate::{checks, inbox};
 
-const JOBS: [&str; 7] = ["rate", "cron", "at", "delay", "api", "once", "strict"];
+const JOBS: [&str; 8] = ["rate", "cron", "at", "delay", "api", "once", "strict", "serial"];
+
+/// Policies under which no two runs of a job run at a time.
+const DISJOINT: [Overlap; 4] = [Overlap::Skip, Overlap::BufferOne, Overlap::BufferAll, Overlap::CancelOther];
 
 /// Steps between two looks at the whole history; each commit is checked by itself.
 const CHECK_EVERY: usize = 25;
 
 /// Every row of the state table, by the names of the rows.
-const TABLE: [&str; 31] = [
+const TABLE: [&str; 34] = [
     "- -> scheduled",
     "- -> dispatched",
     "- -> skipped(overlap)",
@@ -38,7 +42,9 @@ const TABLE: [&str; 31] = [
     "scheduled -> skipped(deleted)",
     "scheduled -> skipped(start_deadline)",
     "scheduled -> cancelled",
+    "scheduled -> cancelled(overlap)",
     "dispatched -> cancelled",
+    "dispatched -> cancelled(overlap)",
     "dispatched -> succeeded",
     "dispatched -> failed(error)",
     "dispatched -> failed(timeout)",
@@ -58,6 +64,7 @@ const TABLE: [&str; 31] = [
     "gap -> Disabled",
     "outage made up for",
     "run taken back",
+    "tick run again",
     "run follows an edit",
 ];
 
@@ -222,15 +229,15 @@ fn edit(world: &mut World) {
 fn definition(world: &mut World, name: &Name) -> Definition {
     let seconds = 1_000 * (1 + world.below(4) as i64);
     let trigger = match name.as_str() {
-        "rate" | "strict" => Trigger::FixedRate {
+        "rate" | "strict" | "serial" => Trigger::FixedRate {
             period_ms: seconds,
             phase: [None, Some(Millis::new(seconds / 3))][world.below(2) as usize],
         },
-        "cron" => Trigger::Cron(Cron {
-            expression: format!("*/{} * * * * ?", [2, 4, 5][world.below(3) as usize]),
-            dialect: Dialect::Quartz,
-            zone: "UTC".into(),
-        }),
+        "cron" => Trigger::Cron(Cron::new(
+            format!("*/{} * * * * ?", [2, 4, 5][world.below(3) as usize]),
+            Dialect::Quartz,
+            "UTC",
+        )),
         "at" | "once" => {
             let from = world.now.plus(-2_000);
             Trigger::At((0..8).map(|n| from.plus(n * n * seconds / 2 + n)).collect())
@@ -242,8 +249,10 @@ fn definition(world: &mut World, name: &Name) -> Definition {
         handler: Name::parse(["a", "b"][world.below(2) as usize]).unwrap(),
         trigger,
         params: Payload::text(format!("{}", world.below(3))),
+        timing: timing(world, name.as_str()),
         catch_up: CatchUp {
-            policy: [CatchUpPolicy::Latest, CatchUpPolicy::None][world.below(2) as usize],
+            policy: [CatchUpPolicy::Latest, CatchUpPolicy::None, CatchUpPolicy::All(3)]
+                [world.below(3) as usize],
             threshold_ms: [0, 2_000, 60_000][world.below(3) as usize],
             window_ms: [None, Some(5_000)][world.below(2) as usize],
         },
@@ -253,10 +262,24 @@ fn definition(world: &mut World, name: &Name) -> Definition {
     }
 }
 
+fn timing(world: &mut World, name: &str) -> Timing {
+    let now = world.now;
+    Timing {
+        start_at: [None, None, Some(now.plus(3_000))][world.below(3) as usize],
+        end_at: [None, None, Some(now.plus(20_000))][world.below(3) as usize],
+        // The runs of these are judged by the instants of their ticks.
+        jitter_ms: if matches!(name, "at" | "once") { 0 } else { [0, 700, 5_000][world.below(3) as usize] },
+    }
+}
+
 fn limits(world: &mut World, name: &str) -> Limits {
     Limits {
-        // One job keeps its policy, so that disjointness can be judged over its whole life.
-        overlap: if name == "strict" || world.below(2) == 0 { Overlap::Skip } else { Overlap::AllowAll },
+        // Two jobs keep to policies that let runs be disjoint, so that this can be judged over their whole lives.
+        overlap: match name {
+            "strict" => Overlap::Skip,
+            "serial" => DISJOINT[world.below(DISJOINT.len() as u64) as usize],
+            _ => Overlap::ALL[world.below(6) as usize],
+        },
         retry: Retry {
             retries: world.below(3) as u32,
             backoff: [Backoff::Fixed, Backoff::Exponential][world.below(2) as usize],
@@ -274,7 +297,29 @@ fn limits(world: &mut World, name: &str) -> Limits {
     }
 }
 
+/// Some of the ticks that have just passed are run again; sometimes the same backfill is asked for twice.
+fn backfill(world: &mut World) {
+    let name = Name::parse(JOBS[world.below(JOBS.len() as u64) as usize]).unwrap();
+    let Some(job) = world.tables.job_named(&name) else { return };
+    let Some(schedule) = Schedule::of(job) else { return };
+    let now = world.now;
+    let from = now.plus(-10_000);
+    let ticks = std::iter::successors(schedule.next(from), |tick| schedule.next(*tick));
+    let ticks: Vec<Millis> = ticks.take_while(|tick| *tick <= now).take(4).collect();
+    let part = Backfill {
+        job: name,
+        id: Id::from_bytes([world.below(3) as u8; 16]),
+        first: 0,
+        ticks,
+        overlap: Overlap::ALL.get(world.below(12) as usize).copied(),
+    };
+    world.call(Call::JobBackfill(part));
+}
+
 fn trigger(world: &mut World, requests: &mut Vec<Fire>) {
+    if world.below(6) == 0 {
+        backfill(world);
+    }
     let mut fires = Vec::new();
     for _ in 0..1 + world.below(3) {
         let again = !requests.is_empty() && world.below(4) == 0;
@@ -294,7 +339,7 @@ fn trigger(world: &mut World, requests: &mut Vec<Fire>) {
                 },
                 idempotency_key: key,
                 request: Id::new(world.now, &mut world.chance),
-                overlap: [None, Some(Overlap::AllowAll), Some(Overlap::Skip)][world.below(3) as usize],
+                overlap: Overlap::ALL.get(world.below(12) as usize).copied(),
                 source: [Source::Api, Source::Manual][world.below(2) as usize],
             }
         };

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use fastjob_core::clock::Millis;
-use fastjob_core::domain::{Attempt, Ended, FailReason, FireKey, Gap, Job, Run, SkipReason, Source, State};
+use fastjob_core::domain::{
+    Attempt, CancelCause, Ended, FailReason, FireKey, Gap, Job, Run, SkipReason, Source, State,
+};
 use fastjob_core::id::{AttemptKey, InboxId, JobId, RunId};
 use fastjob_core::shard::{DuePage, Facts, History, JobPage, Needs, OpenPage, Rows};
 
@@ -123,6 +125,9 @@ impl Tables {
             assert!(twin.is_none(), "G1, G12: fired twice: {run:?}");
             assert!(self.runs.insert(run.id, run.clone()).is_none(), "run created twice: {run:?}");
             self.take(format!("- -> {}", name(run.state)));
+            if run.source == Source::Backfill {
+                self.take("tick run again".into());
+            }
         }
         for started in &rows.runs_started {
             let run = self.runs.get_mut(&started.run).expect("G4: a started run exists");
@@ -146,7 +151,7 @@ impl Tables {
             run.state = changed.state;
             run.due = changed.due;
             (run.fail_count, run.lost_count) = (changed.fail_count, changed.lost_count);
-            run.cancel_at = changed.cancel_at;
+            run.cancel = changed.cancel;
             run.error = changed.error.clone();
             if run.state == State::Scheduled {
                 run.assignment = None;
@@ -197,11 +202,17 @@ impl Tables {
     fn history(&self, job: JobId, after: Millis) -> History {
         let runs = || self.runs.values().filter(|run| run.job == job);
         let ended = || runs().filter(|run| matches!(run.state, State::Ended(_)));
-        let own =
-            |run: &&Run| run.state == State::Scheduled && !matches!(run.source, Source::Api | Source::Manual);
+        let own = |run: &&Run| {
+            run.state == State::Scheduled
+                && !matches!(run.source, Source::Api | Source::Manual | Source::Backfill)
+        };
         History {
             job,
-            ticks: ended().filter_map(|run| run.tick).filter(|tick| *tick > after).collect(),
+            ticks: ended()
+                .filter(|run| run.fire_key.is_tick())
+                .filter_map(|run| run.tick)
+                .filter(|tick| *tick > after)
+                .collect(),
             scheduled: runs().filter(own).cloned().collect(),
             chain_ended_at: ended()
                 .filter(|run| matches!(run.fire_key, FireKey::Chain(_)))
@@ -262,7 +273,8 @@ pub(crate) fn name(state: State) -> String {
         State::Scheduled => "scheduled".into(),
         State::Dispatched => "dispatched".into(),
         State::Ended(Ended::Succeeded) => "succeeded".into(),
-        State::Ended(Ended::Cancelled) => "cancelled".into(),
+        State::Ended(Ended::Cancelled(CancelCause::Requested)) => "cancelled".into(),
+        State::Ended(Ended::Cancelled(CancelCause::Overlap)) => "cancelled(overlap)".into(),
         State::Ended(Ended::Failed(reason)) => match reason {
             FailReason::Error => "failed(error)".into(),
             FailReason::Timeout => "failed(timeout)".into(),

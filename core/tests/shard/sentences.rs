@@ -2,11 +2,13 @@
 
 use fastjob_core::clock::Millis;
 use fastjob_core::domain::{
-    AttemptEnd, CatchUp, CatchUpPolicy, Definition, Ended, FailReason, FireKey, GapReason, Hello, Limits,
-    ManagedBy, OutcomeKind, Overlap, Payload, RefusalKind, Retry, SkipReason, State, Trigger,
+    AttemptEnd, CancelCause, CatchUp, CatchUpPolicy, Definition, Ended, FailReason, FireKey, GapReason,
+    Hello, Limits, ManagedBy, OutcomeKind, Overlap, Payload, RefusalKind, Retry, SkipReason, State, Trigger,
 };
 use fastjob_core::id::{Epoch, Id};
-use fastjob_core::shard::{Call, Change, Fire, Frame, JobPut, Message, Reply, StreamId, When};
+use fastjob_core::shard::{
+    Call, Change, Fire, Frame, JobApplied, JobChange, JobEdit, JobPut, Message, Reply, StreamId, When,
+};
 
 use crate::story::{Story, every, job, named, outcome};
 use crate::worker::{Wire, done, failure};
@@ -51,7 +53,7 @@ fn a_run_that_ends_in_the_turn_that_takes_its_attempt_back_names_that_attempt_on
     story.world.pump();
     story.world.call(Call::RunCancel { run });
     story.turn();
-    assert_eq!(story.run(run).state, State::Ended(Ended::Cancelled));
+    assert_eq!(story.run(run).state, State::Ended(Ended::Cancelled(CancelCause::Requested)));
     assert_eq!(story.run(run).attempt_key().map(|key| key.attempt), Some(1));
     assert!(story.world.tables.attempts.is_empty(), "the run's own row tells of it");
 }
@@ -276,14 +278,14 @@ fn a_cancel_waits_for_the_worker_until_the_grace_is_over() {
         Story::new().worker(&["a"], 2).job("j", with(Limits { overlap: Overlap::AllowAll, ..limits }));
     let (gives_way, ignores) = (story.trigger("j"), story.trigger("j"));
     for run in [gives_way, ignores] {
-        assert!(matches!(story.ask(Call::RunCancel { run }), Reply::Run(run) if run.cancel_at.is_some()));
+        assert!(matches!(story.ask(Call::RunCancel { run }), Reply::Run(run) if run.cancel.is_some()));
     }
     story.finish(0, gives_way, OutcomeKind::Cancelled(failure()));
-    assert_eq!(story.run(gives_way).state, State::Ended(Ended::Cancelled));
+    assert_eq!(story.run(gives_way).state, State::Ended(Ended::Cancelled(CancelCause::Requested)));
     story.wait(2_999);
     assert_eq!(story.run(ignores).state, State::Dispatched);
     story.wait(1);
-    assert_eq!(story.run(ignores).state, State::Ended(Ended::Cancelled));
+    assert_eq!(story.run(ignores).state, State::Ended(Ended::Cancelled(CancelCause::Requested)));
     story.finish(0, ignores, done());
     assert_eq!(story.world.verdicts["report -> Late"], 1);
     let refusal = story.refusal(Call::RunCancel { run: ignores });
@@ -473,6 +475,20 @@ fn an_idle_owner_sleeps_until_the_next_tick_is_within_the_horizon() {
 }
 
 #[test]
+fn ticks_are_written_ahead_at_half_seconds_when_few_are_due() {
+    let mut story = Story::new().job("j", job(every(1)));
+    let mut written = 0;
+    for _ in 0..120 {
+        let before = story.world.tables.runs.len();
+        story.wait(250);
+        let grown = story.world.tables.runs.len() - before;
+        assert!(grown == 0 || story.world.now.get() % 1_000 == 500, "{grown} at {:?}", story.world.now);
+        written += grown;
+    }
+    assert!(written >= 20, "{written} in half a minute");
+}
+
+#[test]
 fn a_finished_run_fired_again_is_a_new_run_with_its_params_and_the_same_request_makes_one() {
     let mut story = Story::new().worker(&["a"], 1).job("j", job(Trigger::Api));
     let old = story.trigger("j");
@@ -537,4 +553,54 @@ fn what_does_not_exist_is_named_and_nonsense_from_workers_changes_nothing() {
     story.world.quiet();
     assert_eq!(story.world.verdicts["report -> Unknown"], 1);
     assert!(story.world.tables.runs.is_empty());
+}
+
+fn put_change(name: &str, definition: Definition, seen: Option<u64>) -> JobChange {
+    JobChange { edit: JobEdit::Put(Box::new(JobPut { name: named(name), definition, enabled: None })), seen }
+}
+
+fn delete_change(name: &str, seen: Option<u64>) -> JobChange {
+    JobChange { edit: JobEdit::Delete(named(name)), seen }
+}
+
+#[test]
+fn jobs_that_are_applied_together_are_made_and_deleted_in_one_turn() {
+    let mut story = Story::new().job("old", job(every(1))).job("kept", job(every(1)));
+    let changes = vec![
+        put_change("new", job(every(2)), Some(0)),
+        delete_change("old", Some(1)),
+        put_change("kept", job(every(1)), Some(1)),
+        delete_change("nothing", Some(4)),
+    ];
+    let Reply::Applied(done) = story.ask(Call::JobApply(changes.clone())) else { panic!("it is refused") };
+    let [JobApplied::Put(new), JobApplied::Deleted(_), JobApplied::Put(kept), JobApplied::Absent] = &done[..]
+    else {
+        panic!("{done:?}")
+    };
+    assert_eq!((new.change, kept.change), (Change::Created, Change::Unchanged));
+    assert!(story.world.tables.jobs.values().any(|job| job.name == named("old") && job.deleted_at.is_some()));
+    let tables = story.world.tables.jobs.clone();
+    let again = story.ask(Call::JobApply(changes));
+    assert!(matches!(again, Reply::Applied(_)), "a repeated call finds its own work: {again:?}");
+    assert_eq!(story.world.tables.jobs, tables);
+}
+
+#[test]
+fn jobs_that_are_applied_together_are_all_left_alone_if_one_is_refused() {
+    let console = Definition { managed_by: ManagedBy::Console, ..job(every(1)) };
+    let mut story = Story::new().job("j", job(every(1))).job("c", console);
+    let before = story.world.tables.jobs.clone();
+    for (bad, field, kind) in [
+        (put_change("j", job(every(2)), Some(7)), "changes[2].seen", RefusalKind::Conflict),
+        (put_change("j", job(every(2)), Some(0)), "changes[2].seen", RefusalKind::Conflict),
+        (delete_change("j", Some(2)), "changes[2].seen", RefusalKind::Conflict),
+        (put_change("c", job(every(2)), None), "changes[2].put.managed_by", RefusalKind::Conflict),
+        (delete_change("new", None), "changes[2].name", RefusalKind::Invalid),
+    ] {
+        let first = [put_change("new", job(every(1)), None), delete_change("nothing", None)];
+        let refusal = story.refusal(Call::JobApply(first.into_iter().chain([bad]).collect()));
+        assert_eq!((&*refusal.field, refusal.kind), (field, kind), "{refusal:?}");
+        assert!(!refusal.remedy.is_empty());
+    }
+    assert_eq!(story.world.tables.jobs, before);
 }

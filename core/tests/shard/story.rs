@@ -3,7 +3,7 @@
 use fastjob_core::clock::Millis;
 use fastjob_core::domain::{
     CatchUp, Definition, Ended, Limits, ManagedBy, Name, Outcome, OutcomeKind, Payload, Refusal, Run, Source,
-    State, Trigger,
+    State, Timing, Trigger,
 };
 use fastjob_core::id::{AttemptKey, Id, RunId};
 use fastjob_core::shard::{Call, Fire, Frame, JobPut, JobPutDone, Message, Reply, StreamId, When};
@@ -27,6 +27,7 @@ pub(crate) fn job(trigger: Trigger) -> Definition {
         handler: named("a"),
         trigger,
         params: Payload::text("p"),
+        timing: Timing::default(),
         catch_up: CatchUp::default(),
         limits: Limits::default(),
         managed_by: ManagedBy::Code,

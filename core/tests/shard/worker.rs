@@ -111,6 +111,7 @@ impl Worker {
                 }
                 None
             }
+            Frame::Wanting | Frame::Recalled { .. } => None,
             Frame::HelloAgain => {
                 self.greet(stream, wire);
                 None

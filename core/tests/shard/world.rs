@@ -224,7 +224,7 @@ impl World {
     fn begin(&mut self, dispatch: fastjob_core::shard::Dispatch, session: fastjob_core::id::SessionId) {
         let key = dispatch.key;
         assert!(self.tables.knows_attempt(key), "G2: executed without a committed attempt: {key:?}");
-        let early = dispatch.tick.is_some_and(|tick| tick > self.latest);
+        let early = dispatch.tick.is_some_and(|tick| tick > self.latest) || dispatch.due > self.latest;
         assert!(!early, "G9: started before its tick: {dispatch:?} at {:?}", self.latest);
         let execution = Execution { session, started_at: self.latest, ended_at: None };
         assert!(
@@ -385,7 +385,7 @@ impl World {
             let Frame::Dispatch(dispatch) = frame else { continue };
             let run = &self.tables.runs[&dispatch.key.run];
             let job = &self.tables.jobs[&run.job];
-            let own = !matches!(run.source, Source::Api | Source::Manual);
+            let own = !matches!(run.source, Source::Api | Source::Manual | Source::Backfill);
             if own && run.attempt == 1 {
                 let current = job.enabled && job.deleted_at.is_none() && dispatch.revision == job.revision;
                 assert!(current, "G10: started by an old definition: {dispatch:?} of {job:?}");
@@ -413,7 +413,7 @@ impl World {
 
     fn note_keyed(&mut self, key: String, run: &Run) {
         // A cancel that is asked for and over in one turn leaves no trace of the asking.
-        let stored = Run { cancel_at: run.cancel_at, ..self.tables.runs[&run.id].clone() };
+        let stored = Run { cancel: run.cancel, ..self.tables.runs[&run.id].clone() };
         assert_eq!(stored, *run, "a reply shows the run as it is stored");
         let first = *self.keyed.entry(key).or_insert(run.id);
         assert_eq!(first, run.id, "G12: two runs of one key");

@@ -81,6 +81,16 @@ impl Attempt {
         self.core.previous_tick.map(|tick| tick.get())
     }
 
+    /// The job's revision that the run follows.
+    pub fn revision(&self) -> u64 {
+        self.core.revision
+    }
+
+    /// The tick is run again on demand.
+    pub fn is_backfilled(&self) -> bool {
+        self.core.source == fastjob_core::client::Source::Backfill
+    }
+
     /// When the run was due.
     pub fn due_ms(&self) -> i64 {
         self.core.due.get()

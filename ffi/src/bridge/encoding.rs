@@ -33,12 +33,13 @@ pub fn payload(encoding: Option<&str>, data: &[u8], field: &str) -> Result<Paylo
 
 /// The overlap of this word.
 pub(super) fn overlap(text: Option<&str>, field: &str) -> Result<Overlap> {
-    word(text, &[("skip", Overlap::Skip), ("allow_all", Overlap::AllowAll)], field)
+    word(text, &Overlap::ALL.map(|policy| (policy.as_str(), policy)), field)
 }
 
 /// The catch-up policy of this word.
 pub(super) fn catch_up(text: Option<&str>, field: &str) -> Result<CatchUpPolicy> {
-    word(text, &[("latest", CatchUpPolicy::Latest), ("none", CatchUpPolicy::None)], field)
+    let all = CatchUpPolicy::All(CatchUpPolicy::DEFAULT_RUNS);
+    word(text, &[("latest", CatchUpPolicy::Latest), ("none", CatchUpPolicy::None), ("all", all)], field)
 }
 
 /// The backoff of this word.
@@ -72,7 +73,10 @@ mod tests {
     #[test]
     fn an_unknown_word_is_refused_with_the_known_ones() {
         let error = overlap(Some("often"), "job.overlap").unwrap_err();
-        assert_eq!(error.text, r#"job.overlap is "often", not one of "skip", "allow_all""#);
+        assert_eq!(
+            error.text,
+            r#"job.overlap is "often", not one of "skip", "buffer_one", "buffer_all", "cancel_other", "terminate_other", "allow_all""#
+        );
     }
 
     #[test]

@@ -35,16 +35,40 @@ pub struct JobOptions<'a> {
     pub routing: Option<&'a str>,
     pub managed_by: Option<&'a str>,
     pub source_version: Option<u64>,
+    pub catch_up_runs: Option<u32>,
+    pub start_at_ms: Option<i64>,
+    pub end_at_ms: Option<i64>,
+    pub jitter_ms: i64,
 }
 
 /// When a job fires.
 #[derive(Clone, PartialEq, Debug)]
 #[expect(missing_docs, reason = "each is explained at fj_job")]
 pub enum JobTrigger<'a> {
-    Cron { expression: &'a str, zone: Option<&'a str> },
-    FixedRate { period_ms: i64 },
-    FixedDelay { delay_ms: i64 },
-    At { instants: &'a [i64] },
+    Cron {
+        expression: &'a str,
+        dialect: Option<&'a str>,
+        zone: Option<&'a str>,
+        gap: Option<&'a str>,
+        overlap: Option<&'a str>,
+    },
+    FixedRate {
+        period_ms: i64,
+        phase_ms: Option<i64>,
+    },
+    DailyWindow {
+        weekdays: Option<&'a str>,
+        from: &'a str,
+        to: &'a str,
+        every_ms: i64,
+        zone: Option<&'a str>,
+    },
+    FixedDelay {
+        delay_ms: i64,
+    },
+    At {
+        instants: &'a [i64],
+    },
     Api,
 }
 
@@ -111,6 +135,11 @@ impl JobOptions<'_> {
             }
             .to_owned(),
             source_version: self.source_version,
+            timing: Some(v1::Timing {
+                start_at: self.start_at_ms,
+                end_at: self.end_at_ms,
+                jitter_ms: self.jitter_ms,
+            }),
         })
     }
 
@@ -118,11 +147,13 @@ impl JobOptions<'_> {
         let policy = match encoding::catch_up(self.catch_up, "job.catch_up")? {
             CatchUpPolicy::Latest => v1::CatchUpPolicy::Latest,
             CatchUpPolicy::None => v1::CatchUpPolicy::None,
+            CatchUpPolicy::All(_) => v1::CatchUpPolicy::All,
         };
         Ok(v1::CatchUp {
             policy: policy.into(),
             threshold_ms: self.catch_up_threshold_ms,
             window_ms: self.catch_up_window_ms,
+            max_runs: self.catch_up_runs,
         })
     }
 
@@ -145,12 +176,23 @@ impl JobTrigger<'_> {
     fn kind(&self) -> v1::trigger::Kind {
         use v1::trigger::Kind;
         match *self {
-            Self::Cron { expression, zone } => Kind::Cron(v1::Cron {
+            Self::Cron { expression, dialect, zone, gap, overlap } => Kind::Cron(v1::Cron {
                 expression: expression.to_owned(),
-                dialect: String::new(),
+                dialect: dialect.unwrap_or_default().to_owned(),
+                zone: zone.unwrap_or_default().to_owned(),
+                gap: gap.unwrap_or_default().to_owned(),
+                overlap: overlap.unwrap_or_default().to_owned(),
+            }),
+            Self::FixedRate { period_ms, phase_ms } => Kind::FixedRate(v1::FixedRate { period_ms, phase_ms }),
+            Self::DailyWindow { weekdays, from, to, every_ms, zone } => Kind::DailyWindow(v1::DailyWindow {
+                weekdays: weekdays
+                    .map(|days| days.split(',').map(str::to_owned).collect())
+                    .unwrap_or_default(),
+                from: from.to_owned(),
+                to: to.to_owned(),
+                every_ms,
                 zone: zone.unwrap_or_default().to_owned(),
             }),
-            Self::FixedRate { period_ms } => Kind::FixedRate(v1::FixedRate { period_ms, phase_ms: None }),
             Self::FixedDelay { delay_ms } => Kind::FixedDelay(v1::FixedDelay { delay_ms }),
             Self::At { instants } => Kind::At(v1::At { instants: instants.to_vec() }),
             Self::Api => Kind::Api(v1::ApiOnly {}),
@@ -185,6 +227,10 @@ fn overlap(word: Option<&str>, field: &str) -> Result<v1::Overlap> {
     Ok(match encoding::overlap(word, field)? {
         Overlap::Skip => v1::Overlap::Skip,
         Overlap::AllowAll => v1::Overlap::AllowAll,
+        Overlap::BufferOne => v1::Overlap::BufferOne,
+        Overlap::BufferAll => v1::Overlap::BufferAll,
+        Overlap::CancelOther => v1::Overlap::CancelOther,
+        Overlap::TerminateOther => v1::Overlap::TerminateOther,
     })
 }
 

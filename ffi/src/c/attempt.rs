@@ -103,6 +103,32 @@ pub unsafe extern "C" fn fj_attempt_tick(attempt: fj_attempt, tick_ms: *mut i64)
     })
 }
 
+/// The tick before it, in ms since 1970 UTC: together they name the half-open interval of data that the run stands for.
+/// FJ_E_NONE if there is none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fj_attempt_previous_tick(attempt: fj_attempt, tick_ms: *mut i64) -> fj_status {
+    guard(|| {
+        let tick = ATTEMPTS.get(attempt.id)?.previous_tick_ms();
+        let tick = tick.ok_or_else(|| Error::new(Status::NONE, "there is no tick before this run's"))?;
+        // SAFETY: the caller gives a place for it.
+        unsafe { put(tick, tick_ms, "tick_ms") }
+    })
+}
+
+/// The job's revision that the run follows.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fj_attempt_revision(attempt: fj_attempt, revision: *mut u64) -> fj_status {
+    // SAFETY: the caller gives a place for it.
+    guard(|| unsafe { put(ATTEMPTS.get(attempt.id)?.revision(), revision, "revision") })
+}
+
+/// `*backfilled` becomes 1 if the run's tick is run again on demand, so that its data may be old; else 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fj_attempt_backfilled(attempt: fj_attempt, backfilled: *mut i32) -> fj_status {
+    // SAFETY: the caller gives a place for it.
+    guard(|| unsafe { put(i32::from(ATTEMPTS.get(attempt.id)?.is_backfilled()), backfilled, "backfilled") })
+}
+
 /// When the run was due, in ms since 1970 UTC.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fj_attempt_due(attempt: fj_attempt, due_ms: *mut i64) -> fj_status {

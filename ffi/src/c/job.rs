@@ -21,12 +21,28 @@ pub struct fj_job {
     /// The handler that runs it, 1 to 128 characters. Needed.
     pub handler: *const c_char,
 
-    /// Trigger: a cron expression of the dialect "quartz", as "* * * * * ?" for each second. At most 256 characters.
+    /// Trigger: a cron expression, as "* * * * * ?" for each second. At most 256 characters.
     pub cron: *const c_char,
-    /// For `cron`: the IANA name of the zone whose civil time it speaks of. NULL: "UTC".
+    /// For `cron`: how it is read: "quartz" (also if NULL), "unix" or "spring".
+    pub dialect: *const c_char,
+    /// For `cron` and `window_from`: the IANA name of the zone whose civil time they speak of. NULL: "UTC".
     pub zone: *const c_char,
+    /// For `cron` without `*`, range and step in seconds, minutes and hours: a civil time that a gap of the zone swallows
+    /// fires at the "next" instant (also if NULL), or is left out: "skip".
+    pub gap: *const c_char,
+    /// As `gap`: a civil time that an overlap of the zone shows twice fires in the "first" pass (also if NULL), or in
+    /// "both".
+    pub overlap_rule: *const c_char,
     /// Trigger: a fixed rate, 1,000 or more. 0: none.
     pub every_ms: i64,
+    /// For `every_ms`: an instant of the rate, in ms since 1970 UTC. -1: the job's creation.
+    pub phase_ms: i64,
+    /// For `every_ms`: only from this time of the day on, as "09:00", in `zone`. NULL: at all times.
+    pub window_from: *const c_char,
+    /// For `window_from`: not after this time of the day: up to "24:00".
+    pub window_to: *const c_char,
+    /// For `window_from`: only on these days, as "mon,tue,fri". NULL: every day.
+    pub weekdays: *const c_char,
     /// Trigger: this long after the end of the previous run, 0 or more. -1: none.
     pub delay_ms: i64,
     /// Trigger: at these instants, in ms since 1970 UTC. `at_count` is 1 to 1,000, or 0 for none.
@@ -45,9 +61,10 @@ pub struct fj_job {
 
     /// 1 enabled, 0 disabled; -1: enabled if new, else as it is.
     pub enabled: i32,
-    /// For a tick while an earlier run is alive: "skip" (also if NULL) or "allow_all".
+    /// For a run that is due while an earlier one is alive: "skip" (also if NULL), "buffer_one", "buffer_all" (at most
+    /// 1000 wait), "cancel_other", "terminate_other" or "allow_all".
     pub overlap: *const c_char,
-    /// For ticks missed while no server was up: "latest" (also if NULL) or "none".
+    /// For ticks missed while no server was up: "latest" (also if NULL), "none" or "all".
     pub catch_up: *const c_char,
     /// A missed tick no later than this simply fires late. -1: 60 s.
     pub catch_up_threshold_ms: i64,
@@ -81,6 +98,14 @@ pub struct fj_job {
     pub managed_by: *const c_char,
     /// The version of the source that puts it: a lower one than stored is refused. 0: not compared.
     pub source_version: u64,
+    /// With catch_up "all": the most missed ticks that fire, the newest, 1 to 1,000. 0: 100.
+    pub catch_up_runs: u32,
+    /// No tick lies before this instant, in ms since 1970 UTC. -1: no such bound.
+    pub start_at_ms: i64,
+    /// No tick lies at this instant or after it. -1: no such bound.
+    pub end_at_ms: i64,
+    /// The run of a tick is due up to this much later, but before the next tick: 0 to 24 h.
+    pub jitter_ms: i64,
 }
 
 /// The job was not there.
@@ -97,8 +122,15 @@ const JOB: fj_job = fj_job {
     name: ptr::null(),
     handler: ptr::null(),
     cron: ptr::null(),
+    dialect: ptr::null(),
     zone: ptr::null(),
+    gap: ptr::null(),
+    overlap_rule: ptr::null(),
     every_ms: 0,
+    phase_ms: -1,
+    window_from: ptr::null(),
+    window_to: ptr::null(),
+    weekdays: ptr::null(),
     delay_ms: -1,
     at_ms: ptr::null(),
     at_count: 0,
@@ -125,6 +157,10 @@ const JOB: fj_job = fj_job {
     routing: ptr::null(),
     managed_by: ptr::null(),
     source_version: 0,
+    catch_up_runs: 0,
+    start_at_ms: -1,
+    end_at_ms: -1,
+    jitter_ms: 0,
 };
 
 /// Fills `job` with the defaults. `struct_size` is sizeof *job.
@@ -203,6 +239,10 @@ unsafe fn options(job: &fj_job) -> Result<JobOptions<'_>> {
             routing: optional_text(job.routing, "job.routing")?,
             managed_by: optional_text(job.managed_by, "job.managed_by")?,
             source_version: (job.source_version != 0).then_some(job.source_version),
+            catch_up_runs: (job.catch_up_runs != 0).then_some(job.catch_up_runs),
+            start_at_ms: unless(-1, job.start_at_ms),
+            end_at_ms: unless(-1, job.end_at_ms),
+            jitter_ms: job.jitter_ms,
         })
     }
 }
@@ -219,10 +259,21 @@ unsafe fn trigger(job: &fj_job) -> Result<JobTrigger<'_>> {
         Ok(if cron {
             JobTrigger::Cron {
                 expression: text(job.cron, "job.cron")?,
+                dialect: optional_text(job.dialect, "job.dialect")?,
+                zone: optional_text(job.zone, "job.zone")?,
+                gap: optional_text(job.gap, "job.gap")?,
+                overlap: optional_text(job.overlap_rule, "job.overlap_rule")?,
+            }
+        } else if every && !job.window_from.is_null() {
+            JobTrigger::DailyWindow {
+                weekdays: optional_text(job.weekdays, "job.weekdays")?,
+                from: text(job.window_from, "job.window_from")?,
+                to: text(job.window_to, "job.window_to")?,
+                every_ms: job.every_ms,
                 zone: optional_text(job.zone, "job.zone")?,
             }
         } else if every {
-            JobTrigger::FixedRate { period_ms: job.every_ms }
+            JobTrigger::FixedRate { period_ms: job.every_ms, phase_ms: unless(-1, job.phase_ms) }
         } else if delay {
             JobTrigger::FixedDelay { delay_ms: job.delay_ms }
         } else if at {

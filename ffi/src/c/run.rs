@@ -38,7 +38,7 @@ pub struct fj_trigger_config {
     pub delay_ms: i64,
     /// At most 256 characters. A second trigger of the job with it yields the same run. NULL: none.
     pub idempotency_key: *const c_char,
-    /// While an earlier run is alive: "skip" or "allow_all". NULL: the job's own.
+    /// While an earlier run is alive: a word of `fj_job.overlap`. NULL: the job's own.
     pub overlap: *const c_char,
 }
 

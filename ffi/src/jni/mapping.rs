@@ -121,9 +121,11 @@ fn source(source: Source) -> v1::Source {
         Source::Cron => v1::Source::Cron,
         Source::FixedRate => v1::Source::FixedRate,
         Source::FixedDelay => v1::Source::FixedDelay,
+        Source::DailyWindow => v1::Source::DailyWindow,
         Source::At => v1::Source::At,
         Source::Api => v1::Source::Api,
         Source::Manual => v1::Source::Manual,
+        Source::Backfill => v1::Source::Backfill,
         _ => v1::Source::Unspecified,
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashSet};
 
 use fastjob_core::clock::Millis;
-use fastjob_core::domain::{Job, Name, Refusal, RefusalKind, Trigger};
-use fastjob_core::id::{RunId, ShardKey};
+use fastjob_core::domain::{Definition, Job, Name, Refusal, RefusalKind, Revision, Trigger};
+use fastjob_core::id::{JobId, RunId, ShardKey};
 use fastjob_core::protocol::v1::forward_reply::Reply;
 use fastjob_core::protocol::{field, job, v1};
 use fastjob_core::schedule::Schedule;
@@ -12,7 +12,7 @@ use fastjob_core::shard::{Call, JobPut};
 
 use super::auth::Authorized;
 use super::{Api, MAX_PAGE, fitting, not_found, runs, store_failed, wrong_reply};
-use crate::store::{LedgerEntry, LedgerFilter};
+use crate::store::{JobFilter, LedgerEntry, LedgerFilter};
 
 /// A page of a ledger and where the next one begins.
 #[derive(Clone, PartialEq, Debug)]
@@ -54,7 +54,7 @@ impl Api {
         let mut done = Vec::new();
         for (shard, (places, puts)) in by_shard {
             let reply = self.call(by.app(), shard, Call::JobPut(puts)).await;
-            match reply.map_err(|refusal| at_its_place(refusal, &places))? {
+            match reply.map_err(|refusal| at_its_place(refusal, "jobs", &places))? {
                 Reply::JobPut(reply) => done.extend(places.into_iter().zip(reply.results)),
                 other => return Err(wrong_reply(&other)),
             }
@@ -64,7 +64,7 @@ impl Api {
     }
 
     /// A job whose ticks are all past may be put again as it is stored: services do so at each start.
-    async fn must_fire(&self, by: &Authorized, put: &JobPut) -> Result<(), Refusal> {
+    pub(super) async fn must_fire(&self, by: &Authorized, put: &JobPut) -> Result<(), Refusal> {
         let Err(never) = job::must_fire(put, self.now()) else { return Ok(()) };
         let stored = self.0.store.job_get(by.app().id, &put.name).await.map_err(store_failed)?;
         match stored {
@@ -129,21 +129,19 @@ impl Api {
     ) -> Result<Vec<Millis>, Refusal> {
         let count = field::limit("count", count, 10, MAX_PAGE)?;
         let job = self.job_get(by, name).await?;
-        let schedule = Schedule::compile(&job.definition.trigger, job.created_at).map_err(|error| {
-            tracing::error!(job = %job.id, %error, "failed to compile a stored schedule");
+        let schedule = Schedule::of(&job).ok_or_else(|| {
+            tracing::error!(job = %job.id, "failed to compile a stored schedule");
             Refusal::new(RefusalKind::Internal, "schedule_corrupt", "the stored trigger does not compile")
         })?;
-        let ticks = std::iter::successors(schedule.next(from.unwrap_or_else(|| self.now())), |&tick| {
-            schedule.next(tick)
-        });
-        Ok(ticks.take(count as usize).collect())
+        let from = from.unwrap_or_else(|| self.now());
+        Ok(schedule.ticks_after(from).take(count as usize).collect())
     }
 
-    /// Runs and gaps of the newest job of this name in order of tick; `limit` of 0 means 500.
+    /// Runs and gaps of a job in order of tick; `limit` of 0 means 500.
     pub async fn job_ledger(
         &self,
         by: &Authorized,
-        name: &Name,
+        which: &JobBy,
         filter: LedgerFilter,
     ) -> Result<LedgerPage, Refusal> {
         let limit = field::limit("limit", filter.limit, MAX_PAGE, MAX_PAGE)?;
@@ -151,8 +149,7 @@ impl Api {
             return Err(Refusal::invalid("out_of_bounds", "to", "is before `from`")
                 .remedy("give from <= to, half-open"));
         }
-        let newest = self.0.store.job_newest(by.app().id, name).await.map_err(store_failed)?;
-        let job = newest.ok_or_else(|| job_not_found(name))?;
+        let job = self.job_of(by, which).await?;
         let filter = LedgerFilter { limit, ..filter };
         let read = self.0.store.ledger(job.id, &filter).await.map_err(store_failed)?;
         let found = read.len();
@@ -164,22 +161,83 @@ impl Api {
         let next = entries.last().filter(|_| full).map(place);
         Ok(LedgerPage { job: job.name, entries, next })
     }
+
+    /// Jobs, living and deleted, in order of (name, id); `limit` of 0 means 100. A page may be shorter than its limit;
+    /// `None` stands beside the last.
+    pub async fn job_list_all(
+        &self,
+        by: &Authorized,
+        filter: JobFilter,
+    ) -> Result<(Vec<Job>, Option<(Name, JobId)>), Refusal> {
+        let limit = field::limit("limit", filter.limit, 100, MAX_PAGE)?;
+        let filter = JobFilter { limit, ..filter };
+        let read = self.0.store.job_list_all(by.app().id, &filter).await.map_err(store_failed)?;
+        let found = read.len();
+        let jobs = fitting(read, bytes);
+        let full = found >= limit as usize || jobs.len() < found;
+        let next = jobs.last().filter(|_| full).map(|job| (job.name.clone(), job.id));
+        Ok((jobs, next))
+    }
+
+    /// A job as it stands, and its revisions after `after`; `limit` of 0 means 100. A page may be shorter than its limit;
+    /// only an empty one is the last.
+    pub async fn job_history(
+        &self,
+        by: &Authorized,
+        which: &JobBy,
+        after: u64,
+        limit: u32,
+    ) -> Result<(Job, Vec<Revision>), Refusal> {
+        let limit = field::limit("limit", limit, 100, MAX_PAGE)?;
+        let job = self.job_of(by, which).await?;
+        let read = self.0.store.job_history(job.id, after, limit).await.map_err(store_failed)?;
+        Ok((job, fitting(read, |revision| definition_bytes(&revision.definition))))
+    }
+
+    async fn job_of(&self, by: &Authorized, which: &JobBy) -> Result<Job, Refusal> {
+        let store = &self.0.store;
+        match which {
+            JobBy::Name(name) => {
+                let newest = store.job_newest(by.app().id, name).await.map_err(store_failed)?;
+                newest.ok_or_else(|| job_not_found(name))
+            }
+            JobBy::Id(id) => {
+                let found = store.job_by_id(by.app().id, *id).await.map_err(store_failed)?;
+                found.ok_or_else(|| {
+                    not_found("job_not_found", format!("there is no job {id}")).remedy("see the list of jobs")
+                })
+            }
+        }
+    }
+}
+
+/// Which job, of those that live and those that were deleted.
+#[derive(Clone, Debug)]
+pub enum JobBy {
+    /// The newest of this name.
+    Name(Name),
+    /// This one.
+    Id(JobId),
 }
 
 /// About how large a job is on the wire.
 fn bytes(job: &Job) -> usize {
-    let instants = match &job.definition.trigger {
+    definition_bytes(&job.definition)
+}
+
+fn definition_bytes(definition: &Definition) -> usize {
+    let instants = match &definition.trigger {
         Trigger::At(instants) => instants.len() * 10,
         _ => 0,
     };
-    2_048 + job.definition.params.data.len() + instants
+    2_048 + definition.params.data.len() + instants
 }
 
-/// An owner counts the jobs that it was given: `jobs[0]` of its part may be `jobs[7]` of the request.
-fn at_its_place(refusal: Refusal, places: &[usize]) -> Refusal {
-    let place = refusal.field.strip_prefix("jobs[").and_then(|rest| {
+/// An owner counts the things that it was given: `jobs[0]` of its part may be `jobs[7]` of the request.
+pub(super) fn at_its_place(refusal: Refusal, list: &str, places: &[usize]) -> Refusal {
+    let place = refusal.field.strip_prefix(list).and_then(|rest| rest.strip_prefix('[')).and_then(|rest| {
         let (at, rest) = rest.split_once(']')?;
-        Some(format!("jobs[{}]{rest}", places.get(at.parse::<usize>().ok()?)?))
+        Some(format!("{list}[{}]{rest}", places.get(at.parse::<usize>().ok()?)?))
     });
     match place {
         Some(field) => Refusal { field: field.into(), ..refusal },

@@ -1,8 +1,10 @@
 //! What clients may do, once, for every door: authorise, find the owner, call it, or read from the store. It neither
 //! knows how a call came nor decides what becomes of jobs and runs: that is the owner's.
 
+mod apply;
 pub mod apps;
 pub mod auth;
+pub mod backfill;
 pub mod jobs;
 mod owners;
 mod owners_read;

@@ -3,6 +3,7 @@
 
 mod first_run;
 mod housekeeping;
+mod overdue;
 mod part;
 mod readiness;
 
@@ -41,6 +42,7 @@ use crate::trust::Trust;
 use crate::trust::time::DatabaseTime;
 
 use housekeeping::Housekeeping;
+use overdue::Overdue;
 use part::Part;
 
 /// How to start a server, beside its configuration.
@@ -115,6 +117,7 @@ pub async fn run(config: Config, start: Start) -> anyhow::Result<()> {
     let (doors, directory, waiters) = (Doors::default(), Directory::default(), Waiters::default());
     let (shards_changed, inbox) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let housekeeping_time = time.clone();
+    let watch = Overdue { doors: doors.clone(), store: store.clone(), time: time.clone() };
     let peers = Peers::new(key, clock.clone());
     let (nudges, nudged) = mpsc::channel(NUDGES);
     let reader = InboxReader::new(InboxParts {
@@ -174,6 +177,7 @@ pub async fn run(config: Config, start: Start) -> anyhow::Result<()> {
             Ok(())
         }),
         Part::start("housekeeping", |stop| housekeeping::run(housekeeper, stop)),
+        Part::start("overdue", |stop| overdue::run(watch, stop)),
         Part::start("tokens", |stop| refresh_tokens(auth, pulse, stop)),
         Part::start("http", |stop| http::serve(http, http_state, stop)),
         Part::start("rpc", |stop| async move { Ok(rpc::serve(rpc, api, pace, stop).await?) }),

@@ -1,6 +1,7 @@
 //! How single arguments are read: instants, durations, ids, parameters.
 
 use clap::Args;
+use fastjob_core::domain::{DailyWindow, Dialect, GapRule, OverlapRule, Weekday};
 use fastjob_core::id::{RequestId, RunId};
 use fastjob_core::protocol::v1::{Encoding, Payload};
 
@@ -33,6 +34,58 @@ pub(super) fn duration(text: &str) -> Result<i64, String> {
         ms if ms <= MAX_DURATION_MS => Ok(i64::try_from(ms).expect("a hundred years fit")),
         _ => Err("longer than a hundred years".into()),
     }
+}
+
+/// How a cron expression is read.
+pub(super) fn dialect(text: &str) -> Result<Dialect, String> {
+    Dialect::parse(text).ok_or_else(|| "not known: give quartz, unix or spring".into())
+}
+
+/// What becomes of civil times in a gap.
+pub(super) fn gap(text: &str) -> Result<GapRule, String> {
+    GapRule::parse(text).ok_or_else(|| "not known: give next or skip".into())
+}
+
+/// In which passes of an overlap a rule fires.
+pub(super) fn overlap_rule(text: &str) -> Result<OverlapRule, String> {
+    OverlapRule::parse(text).ok_or_else(|| "not known: give first or both".into())
+}
+
+/// A zone by its IANA name.
+pub(super) fn zone(text: &str) -> Result<jiff::tz::TimeZone, String> {
+    jiff::tz::TimeZone::get(text).map_err(|_| "no known zone: give an IANA name, as Europe/Berlin".into())
+}
+
+/// Two times of day, as `09:00-17:30`; the server judges them.
+pub(super) fn window(text: &str) -> Result<(String, String), String> {
+    let times = text
+        .split_once('-')
+        .filter(|(from, to)| [from, to].iter().all(|time| DailyWindow::time(time).is_some()));
+    let owned = |(from, to): (&str, &str)| (from.to_owned(), to.to_owned());
+    times.map(owned).ok_or_else(|| "no window: give two times of day, as 09:00-17:30 or 22:00-24:00".into())
+}
+
+/// Words of weekdays.
+#[derive(Clone, Debug)]
+pub(super) struct Weekdays(pub(super) Vec<String>);
+
+/// Weekdays and ranges of them, as `mon-fri,sun`.
+pub(super) fn weekdays(text: &str) -> Result<Weekdays, String> {
+    let hint = || "give mon, tue, wed, thu, fri, sat, sun, and ranges of them, as mon-fri,sun".to_owned();
+    let mut days = Vec::new();
+    for item in text.split(',') {
+        let (first, last) = item.split_once('-').unwrap_or((item, item));
+        let day = |word| Weekday::parse(word).ok_or_else(|| format!("{word:?} is no weekday: {}", hint()));
+        let (first, last) = (day(first)?, day(last)?);
+        if first > last {
+            return Err(format!("{item} runs backwards: {}", hint()));
+        }
+        let named = Weekday::ALL.into_iter().filter(|day| (first..=last).contains(day));
+        days.extend(named.map(|day| day.as_str().to_owned()));
+    }
+    days.sort_unstable();
+    days.dedup();
+    Ok(Weekdays(days))
 }
 
 /// The 16 bytes of a run's id.

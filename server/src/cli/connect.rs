@@ -58,6 +58,11 @@ impl Connect {
         Ok((client, printer))
     }
 
+    /// What a command needs that speaks to no server this time.
+    pub(super) fn printer(&self) -> Printer {
+        Printer::new(self.output)
+    }
+
     /// What any other command needs.
     pub(super) async fn open(&self) -> Result<(Client, Printer), Failure> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());

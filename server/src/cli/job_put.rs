@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use fastjob_core::client::Client;
+use fastjob_core::domain::{Dialect, GapRule, OverlapRule};
 use fastjob_core::protocol::v1;
 
 use super::print::Printer;
@@ -19,7 +20,7 @@ pub(super) struct Put {
     trigger: TriggerArgs,
     #[command(flatten)]
     params: args::Params,
-    /// What happens to a tick while an earlier run is alive [default: skip].
+    /// What happens to a run while an earlier one is alive [default: skip].
     #[arg(long, value_name = "P")]
     overlap: Option<Overlap>,
     /// Which of the missed ticks fire [default: latest].
@@ -31,6 +32,18 @@ pub(super) struct Put {
     /// Ticks older than this are never made up for [default: 1h for periods under a day, else 24h].
     #[arg(long, value_name = "D", value_parser = args::duration)]
     catch_up_window: Option<i64>,
+    /// With --catch-up all: at most this many fire, the newest, 1 to 1000 [default: 100].
+    #[arg(long, value_name = "N")]
+    catch_up_runs: Option<u32>,
+    /// No tick lies before this instant.
+    #[arg(long, value_name = "T", value_parser = args::instant, allow_hyphen_values = true)]
+    start_at: Option<i64>,
+    /// No tick lies at this instant or after it.
+    #[arg(long, value_name = "T", value_parser = args::instant, allow_hyphen_values = true)]
+    end_at: Option<i64>,
+    /// Each tick's run is due up to this much later, but before the next tick [default: 0s].
+    #[arg(long, value_name = "D", value_parser = args::duration)]
+    jitter: Option<i64>,
     /// How long an attempt may take [default: 1h].
     #[arg(long, value_name = "D", value_parser = args::duration)]
     timeout: Option<i64>,
@@ -79,9 +92,9 @@ pub(super) struct Put {
 #[derive(Args, Debug)]
 struct TriggerArgs {
     /// At the instants of a cron expression.
-    #[arg(long, value_name = "EXPR", group = "trigger")]
+    #[arg(long, value_name = "EXPR", groups = ["trigger", "civil"])]
     cron: Option<String>,
-    /// At an even pace, as 5s.
+    /// At an even pace, as 5s: from its creation on, or within a window of the day.
     #[arg(long, value_name = "D", value_parser = args::duration, group = "trigger")]
     every: Option<i64>,
     /// This long after the end of the previous run.
@@ -93,12 +106,27 @@ struct TriggerArgs {
     /// Only when called (the default).
     #[arg(long, group = "trigger")]
     api: bool,
+    /// An instant of the even pace [default: the job's creation].
+    #[arg(long, value_name = "T", value_parser = args::instant, requires = "every", conflicts_with = "window")]
+    phase: Option<i64>,
+    /// Only from one time of day to another, both included, as 09:00-17:30.
+    #[arg(long, value_name = "FROM-TO", value_parser = args::window, requires = "every", group = "civil")]
+    window: Option<(String, String)>,
+    /// Only on these days, as mon-fri,sun [default: all].
+    #[arg(long, value_name = "DAYS", value_parser = args::weekdays, requires = "window")]
+    weekdays: Option<args::Weekdays>,
     /// How the cron expression is read [default: quartz].
-    #[arg(long, value_name = "D", requires = "cron", conflicts_with_all = ["every", "delay", "at", "api"])]
-    dialect: Option<String>,
-    /// The IANA zone of the cron expression [default: UTC].
-    #[arg(long, value_name = "Z", requires = "cron", conflicts_with_all = ["every", "delay", "at", "api"])]
+    #[arg(long, value_name = "D", value_parser = args::dialect, requires = "cron", conflicts_with_all = ["every", "delay", "at", "api"])]
+    dialect: Option<Dialect>,
+    /// The IANA zone of the cron expression or the window [default: UTC].
+    #[arg(long, value_name = "Z", requires = "civil", conflicts_with_all = ["delay", "at", "api"])]
     zone: Option<String>,
+    /// What becomes of civil times that a gap of the zone swallows [default: next].
+    #[arg(long, value_name = "R", value_parser = args::gap, requires = "cron", conflicts_with_all = ["every", "delay", "at", "api"])]
+    gap: Option<GapRule>,
+    /// In which passes of an overlap of the zone it fires [default: first].
+    #[arg(long, value_name = "R", value_parser = args::overlap_rule, requires = "cron", conflicts_with_all = ["every", "delay", "at", "api"])]
+    overlap_rule: Option<OverlapRule>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -106,6 +134,14 @@ struct TriggerArgs {
 pub(super) enum Overlap {
     /// It is skipped.
     Skip,
+    /// One waits for its end, further ones are skipped.
+    BufferOne,
+    /// All wait, at most 1000, and run one after the other.
+    BufferAll,
+    /// It is cancelled; the newest of those that wait starts once it has ended.
+    CancelOther,
+    /// It is cancelled; the new one starts at once.
+    TerminateOther,
     /// It runs beside it.
     AllowAll,
 }
@@ -115,6 +151,10 @@ impl Overlap {
         match self {
             Self::Skip => v1::Overlap::Skip,
             Self::AllowAll => v1::Overlap::AllowAll,
+            Self::BufferOne => v1::Overlap::BufferOne,
+            Self::BufferAll => v1::Overlap::BufferAll,
+            Self::CancelOther => v1::Overlap::CancelOther,
+            Self::TerminateOther => v1::Overlap::TerminateOther,
         }
     }
 }
@@ -125,6 +165,8 @@ enum CatchUp {
     Latest,
     /// None.
     None,
+    /// All, one after the other, up to --catch-up-runs.
+    All,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -155,6 +197,7 @@ impl Put {
         let policy = self.catch_up.map_or(v1::CatchUpPolicy::Latest, |policy| match policy {
             CatchUp::Latest => v1::CatchUpPolicy::Latest,
             CatchUp::None => v1::CatchUpPolicy::None,
+            CatchUp::All => v1::CatchUpPolicy::All,
         });
         let backoff = self.backoff.map_or(v1::Backoff::Fixed, |backoff| match backoff {
             Backoff::Fixed => v1::Backoff::Fixed,
@@ -172,7 +215,17 @@ impl Put {
             params: self.params.payload()?,
             enabled: self.disabled.then_some(false),
             overlap: self.overlap.map_or(v1::Overlap::Skip, Overlap::message).into(),
-            catch_up: Some(v1::CatchUp { policy: policy.into(), threshold_ms, window_ms }),
+            catch_up: Some(v1::CatchUp {
+                policy: policy.into(),
+                threshold_ms,
+                window_ms,
+                max_runs: self.catch_up_runs,
+            }),
+            timing: Some(v1::Timing {
+                start_at: self.start_at,
+                end_at: self.end_at,
+                jitter_ms: self.jitter.unwrap_or(0),
+            }),
             retry: Some(v1::Retry {
                 retries: self.retries,
                 backoff: backoff.into(),
@@ -197,11 +250,21 @@ impl TriggerArgs {
     fn kind(self) -> v1::trigger::Kind {
         use v1::trigger::Kind;
         if let Some(expression) = self.cron {
-            let (dialect, zone) = (self.dialect.unwrap_or_default(), self.zone.unwrap_or_default());
-            return Kind::Cron(v1::Cron { expression, dialect, zone });
+            return Kind::Cron(v1::Cron {
+                expression,
+                dialect: self.dialect.map_or("", Dialect::as_str).to_owned(),
+                zone: self.zone.unwrap_or_default(),
+                gap: self.gap.map_or("", GapRule::as_str).to_owned(),
+                overlap: self.overlap_rule.map_or("", OverlapRule::as_str).to_owned(),
+            });
+        }
+        if let (Some((from, to)), Some(every_ms)) = (self.window, self.every) {
+            let weekdays = self.weekdays.map(|days| days.0).unwrap_or_default();
+            let zone = self.zone.unwrap_or_default();
+            return Kind::DailyWindow(v1::DailyWindow { weekdays, from, to, every_ms, zone });
         }
         if let Some(period_ms) = self.every {
-            return Kind::FixedRate(v1::FixedRate { period_ms, phase_ms: None });
+            return Kind::FixedRate(v1::FixedRate { period_ms, phase_ms: self.phase });
         }
         if let Some(delay_ms) = self.delay {
             return Kind::FixedDelay(v1::FixedDelay { delay_ms });

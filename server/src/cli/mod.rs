@@ -2,20 +2,32 @@
 //! nothing. Data goes to stdout, everything else to stderr.
 
 mod app;
+mod apply;
 mod args;
+mod audit;
+mod audit_read;
 mod connect;
+mod cron;
 mod dev;
 mod doctor;
+mod export;
 mod failure;
 mod follow;
+mod import;
 mod job;
+mod job_files;
 mod job_put;
 mod job_run;
+mod jobfile;
+mod lint;
+mod plan;
+mod preview;
 mod print;
 mod run;
 mod serve;
 mod server;
 mod shape;
+mod simulate;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -55,6 +67,22 @@ enum Command {
     Worker(worker::WorkerCommand),
     /// Servers.
     Server(server::ServerCommand),
+    /// Prove that runs and gaps are the ticks of every schedule, from its edit history.
+    Audit(audit::AuditCommand),
+    /// Tell what is likely wrong with the jobs of files, without a server.
+    Lint(lint::Lint),
+    /// Show what the coming days, or the last ones, hold for a fleet of jobs, without touching anything.
+    Simulate(Box<simulate::Simulate>),
+    /// Cron expressions, without a server: their ticks, their meaning, their faults.
+    Cron(cron::CronCommand),
+    /// Make an app's jobs those of files.
+    Apply(apply::Apply),
+    /// Show what `apply` would change.
+    Diff(apply::Diff),
+    /// Write an app's jobs as a file for `apply`.
+    Export(export::Export),
+    /// Make a file for `apply` of another scheduler's jobs.
+    Import(import::ImportCommand),
     /// Look at the database beside its servers: settings, rights, sizes, invariants.
     Doctor(doctor::Doctor),
 }
@@ -70,6 +98,14 @@ pub async fn run(cli: Cli, shutdown: CancellationToken) -> Result<Exit, Failure>
         Command::Token(token) => token.run().await,
         Command::Worker(worker) => worker.run().await,
         Command::Server(server) => server.run().await,
+        Command::Audit(audit) => audit.run().await,
+        Command::Lint(lint) => lint.run(),
+        Command::Simulate(simulate) => simulate.run().await,
+        Command::Cron(cron) => cron.run(),
+        Command::Apply(apply) => apply.run().await,
+        Command::Diff(diff) => diff.run().await,
+        Command::Export(export) => export.run().await,
+        Command::Import(import) => import.run(),
         Command::Doctor(doctor) => doctor.run().await,
     }
 }

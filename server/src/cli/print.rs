@@ -21,11 +21,32 @@ impl Printer {
         Self { output: asked.unwrap_or(natural) }
     }
 
+    /// For people.
+    pub(super) fn is_table(&self) -> bool {
+        self.output == Output::Table
+    }
+
+    /// Prints text as it is.
+    pub(super) fn text(&self, text: &str) -> Result<(), Failure> {
+        write(text)
+    }
+
     /// Prints several things of a kind; a table has these columns.
     pub(super) fn list(&self, columns: &[&str], things: &[Value]) -> Result<(), Failure> {
         match self.output {
             Output::Json => lines(things),
             Output::Table => write(&table(columns, things)),
+        }
+    }
+
+    /// Prints what is to be said of it all: an object, or for people a line beside the data.
+    pub(super) fn closing(&self, thing: &Value, words: &str) -> Result<(), Failure> {
+        match self.output {
+            Output::Json => lines(std::slice::from_ref(thing)),
+            Output::Table => {
+                eprintln!("{words}");
+                Ok(())
+            }
         }
     }
 
@@ -113,4 +134,22 @@ fn write(text: &str) -> Result<(), Failure> {
 /// Prints a text as it is.
 pub(super) fn text(text: &str) -> Result<(), Failure> {
     write(text)
+}
+
+/// A duration as the command line and the files of jobs read it: `1h30m`.
+pub(super) fn duration_text(ms: i64) -> String {
+    let mut left = ms.max(0);
+    let mut text = String::new();
+    for (unit, ms) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)] {
+        if left >= ms {
+            text += &format!("{}{unit}", left / ms);
+            left %= ms;
+        }
+    }
+    if text.is_empty() { "0s".to_owned() } else { text }
+}
+
+/// An instant as they read it: RFC 3339 in UTC.
+pub(super) fn instant_text(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |at| at.to_string())
 }

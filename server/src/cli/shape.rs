@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 
 /// A run; `attempts` is added by [`run_with_attempts`].
 pub(super) fn run(run: &v1::Run) -> Value {
-    let lateness_ms = run.started_at.map(|started| started.saturating_sub(run.tick.unwrap_or(run.due)));
+    let lateness_ms = run
+        .started_at
+        .map(|started| started.saturating_sub(run.tick.map_or(run.due, |tick| tick + run.jitter_ms)));
     json!({
         "id": id(&run.id),
         "app": run.app,
@@ -103,7 +105,12 @@ pub(super) fn job(job: &v1::Job) -> Value {
         "overlap": match spec.overlap() {
             v1::Overlap::Skip => "skip",
             v1::Overlap::AllowAll => "allow_all",
+            v1::Overlap::BufferOne => "buffer_one",
+            v1::Overlap::BufferAll => "buffer_all",
+            v1::Overlap::CancelOther => "cancel_other",
+            v1::Overlap::TerminateOther => "terminate_other",
         },
+        "timing": timing(spec.timing.unwrap_or_default()),
         "catch_up": catch_up(spec.catch_up.unwrap_or_default()),
         "retry": retry(spec.retry.unwrap_or_default()),
         "attempt_timeout_ms": spec.attempt_timeout_ms,
@@ -124,6 +131,25 @@ pub(super) fn job(job: &v1::Job) -> Value {
     })
 }
 
+/// A job as it was from one edit on.
+pub(super) fn revision(of: &v1::Job, revision: &v1::JobRevision) -> Value {
+    let then = v1::Job {
+        spec: revision.spec.clone(),
+        revision: revision.revision,
+        enabled: revision.spec.as_ref().is_some_and(|spec| spec.enabled()) && !revision.deleted,
+        ..of.clone()
+    };
+    let mut shape = job(&then);
+    if let Some(keys) = shape.as_object_mut() {
+        for now in ["next_at", "updated_at"] {
+            keys.remove(now);
+        }
+    }
+    shape["from_at"] = instant(revision.from_at);
+    shape["deleted"] = revision.deleted.into();
+    shape
+}
+
 /// A job that was put, with what the put changed.
 pub(super) fn job_put(change: v1::job_put_result::Change, message: &v1::Job) -> Value {
     use v1::job_put_result::Change;
@@ -142,10 +168,17 @@ fn trigger(trigger: Option<&v1::Trigger>) -> Value {
     match trigger.and_then(|trigger| trigger.kind.as_ref()) {
         None => Value::Null,
         Some(Kind::Cron(cron)) => {
-            json!({"kind": "cron", "expression": cron.expression, "dialect": text(&cron.dialect), "zone": text(&cron.zone)})
+            let [dialect, zone] = [&cron.dialect, &cron.zone].map(|word| text(word));
+            let [gap, overlap] = [&cron.gap, &cron.overlap].map(|word| text(word));
+            let expression = &cron.expression;
+            json!({"kind": "cron", "expression": expression, "dialect": dialect, "zone": zone, "gap": gap, "overlap": overlap})
         }
         Some(Kind::FixedRate(rate)) => {
             json!({"kind": "fixed_rate", "period_ms": rate.period_ms, "phase": rate.phase_ms.map(instant)})
+        }
+        Some(Kind::DailyWindow(window)) => {
+            let v1::DailyWindow { weekdays, from, to, every_ms, zone } = window;
+            json!({"kind": "daily_window", "weekdays": weekdays, "from": from, "to": to, "every_ms": every_ms, "zone": zone})
         }
         Some(Kind::FixedDelay(delay)) => json!({"kind": "fixed_delay", "delay_ms": delay.delay_ms}),
         Some(Kind::At(at)) => {
@@ -159,8 +192,24 @@ fn catch_up(catch_up: v1::CatchUp) -> Value {
     let policy = match catch_up.policy() {
         v1::CatchUpPolicy::Latest => "latest",
         v1::CatchUpPolicy::None => "none",
+        v1::CatchUpPolicy::All => "all",
     };
-    json!({"policy": policy, "threshold_ms": catch_up.threshold_ms, "window_ms": catch_up.window_ms})
+    json!({
+        "policy": policy, "threshold_ms": catch_up.threshold_ms, "window_ms": catch_up.window_ms,
+        "max_runs": catch_up.max_runs,
+    })
+}
+
+fn timing(timing: v1::Timing) -> Value {
+    json!({
+        "start_at": timing.start_at.map(instant), "end_at": timing.end_at.map(instant),
+        "jitter_ms": timing.jitter_ms,
+    })
+}
+
+/// What a backfill did.
+pub(super) fn backfilled(app: &str, job: &str, reply: v1::JobBackfillReply) -> Value {
+    json!({"app": app, "job": job, "created": reply.created, "existed": reply.existed})
 }
 
 fn retry(retry: v1::Retry) -> Value {
@@ -195,7 +244,8 @@ pub(super) fn owner(owner: &v1::ShardOwner) -> Value {
 }
 
 fn load(load: v1::ShardLoad) -> Value {
-    json!({"waiting": load.waiting, "scheduled": load.scheduled, "dispatched": load.dispatched})
+    json!({"waiting": load.waiting, "buffered": load.buffered, "scheduled": load.scheduled,
+           "dispatched": load.dispatched})
 }
 
 /// A token, without its secret.
@@ -260,19 +310,21 @@ fn failure(failure: Option<&v1::Failure>) -> Value {
     json!({"class": failure.class, "message": failure.message, "trace": failure.trace})
 }
 
-fn source(source: v1::Source) -> Value {
+pub(super) fn source(source: v1::Source) -> Value {
     match source {
         v1::Source::Unspecified => Value::Null,
         v1::Source::Cron => "cron".into(),
         v1::Source::FixedRate => "fixed_rate".into(),
         v1::Source::FixedDelay => "fixed_delay".into(),
+        v1::Source::DailyWindow => "daily_window".into(),
         v1::Source::At => "at".into(),
         v1::Source::Api => "api".into(),
         v1::Source::Manual => "manual".into(),
+        v1::Source::Backfill => "backfill".into(),
     }
 }
 
-fn run_state(state: v1::RunState) -> Value {
+pub(super) fn run_state(state: v1::RunState) -> Value {
     match state {
         v1::RunState::Unspecified => Value::Null,
         v1::RunState::Scheduled => "scheduled".into(),
@@ -285,7 +337,7 @@ fn run_state(state: v1::RunState) -> Value {
 }
 
 /// RFC 3339 with milliseconds; beyond the year 9999 the plain number.
-fn instant(ms: i64) -> Value {
+pub(super) fn instant(ms: i64) -> Value {
     match jiff::Timestamp::from_millisecond(ms) {
         Ok(at) => format!("{at:.3}").into(),
         Err(_) => ms.into(),

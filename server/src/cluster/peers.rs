@@ -80,7 +80,7 @@ impl Peers {
         };
         let mut client = self.client(address)?;
         let call = client.forward(self.signed(key, request, FORWARD_WAIT));
-        match tokio::time::timeout(FORWARD_WAIT, call).await {
+        let answer = match tokio::time::timeout(FORWARD_WAIT, call).await {
             Ok(Ok(reply)) => {
                 let reply = reply.into_inner().reply;
                 reply.ok_or_else(|| {
@@ -89,7 +89,11 @@ impl Peers {
             }
             Ok(Err(status)) => Err(self.unforwarded(address, &status)),
             Err(_) => Err(Unforwarded::Unreachable(format!("no answer within {} s", FORWARD_WAIT.as_secs()))),
+        };
+        if matches!(answer, Err(Unforwarded::Unreachable(_))) {
+            self.leave_connection(address);
         }
+        answer
     }
 
     /// Tells the server at this address where to look now. Nothing depends on it.
@@ -97,7 +101,14 @@ impl Peers {
         let (Some(key), Ok(mut client)) = (&self.0.key, self.client(address)) else { return };
         let kinds = kinds.iter().map(|kind| (*kind).into()).collect();
         let call = client.nudge(self.signed(key, v1::NudgeRequest { kinds }, NUDGE_WAIT));
-        let _ = tokio::time::timeout(NUDGE_WAIT, call).await;
+        if !matches!(tokio::time::timeout(NUDGE_WAIT, call).await, Ok(Ok(_))) {
+            self.leave_connection(address);
+        }
+    }
+
+    /// The next call is made on a new connection: of a link that went silent nothing else would tell for minutes.
+    fn leave_connection(&self, address: &str) {
+        self.0.channels.lock().remove(address);
     }
 
     /// Nudges the servers at these addresses to look for shards, until `stop`.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use fastjob_core::clock::Millis;
 use fastjob_core::domain::State;
-use fastjob_core::shard::{Frame, Message, Plan, Rows, StreamId};
+use fastjob_core::shard::{Frame, Message, Plan, Reply, Rows, StreamId};
 
 use super::Owner;
 use crate::failpoint::failpoint;
@@ -22,6 +22,9 @@ impl Owner {
             failpoint("after_send");
         }
         for (ticket, reply) in plan.replies {
+            if let Reply::Overdue(overdue) = &reply {
+                self.metrics.overdue(overdue, now);
+            }
             self.reply(ticket, reply);
         }
         self.shared.waiters.ended(&plan.ended);
@@ -58,6 +61,7 @@ impl Owner {
         self.load.show(load);
         self.metrics.open_runs(OpenRuns {
             waiting: load.waiting,
+            buffered: load.buffered,
             scheduled: load.scheduled,
             dispatched: load.dispatched,
         });

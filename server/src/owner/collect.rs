@@ -61,13 +61,8 @@ impl Owner {
 
     /// Waits for a message or the next due instant; `false`: look around again.
     async fn wait(&mut self, batch: &mut Vec<Message>) -> bool {
-        let sleep = match self.shard.next_wake() {
-            Some(wake) => {
-                let ms = u64::try_from(wake.since(self.shared.time.now())).unwrap_or(0);
-                Duration::from_millis(ms).min(MAX_SLEEP)
-            }
-            None => MAX_SLEEP,
-        };
+        let wake = self.shard.next_wake().map(|wake| self.shared.time.until(wake));
+        let sleep = wake.unwrap_or(MAX_SLEEP).min(MAX_SLEEP);
         tokio::select! {
             knock = self.door.recv() => match knock {
                 Some(knock) => self.take(knock, batch),

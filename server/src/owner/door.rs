@@ -168,6 +168,11 @@ impl Doors {
         }
     }
 
+    /// The doors of all of them.
+    pub fn all(&self) -> Vec<Door> {
+        self.0.by_shard.read().values().cloned().collect()
+    }
+
     /// How many shards this server owns.
     pub fn len(&self) -> usize {
         self.0.by_shard.read().len()

@@ -1,8 +1,8 @@
 //! What programs and people call.
 
 use fastjob_core::clock::Millis;
-use fastjob_core::domain::{Refusal, RefusalKind};
-use fastjob_core::id::RunId;
+use fastjob_core::domain::{Name, Refusal, RefusalKind};
+use fastjob_core::id::{JobId, RunId};
 use fastjob_core::protocol::v1::client_server::Client;
 use fastjob_core::protocol::{field, job, run, v1};
 use fastjob_core::shard::Load;
@@ -10,10 +10,12 @@ use tonic::{Request, Response, Status};
 
 use super::{answer, caller, of_app, refused};
 use crate::api::apps::AppSeen;
+use crate::api::backfill::BackfillOrder;
+use crate::api::jobs::JobBy;
 use crate::api::runs::{RunBy, RunSeen};
 use crate::api::{Api, Room};
 use crate::cluster::directory::Owner;
-use crate::store::{LedgerEntry, LedgerFilter, RunFilter, Server};
+use crate::store::{JobFilter, LedgerEntry, LedgerFilter, RunFilter, Server};
 
 type Answer<T> = Result<Response<T>, Status>;
 
@@ -79,6 +81,13 @@ impl Client for ClientDoor {
         answer(v1::JobDeleteReply {})
     }
 
+    async fn job_apply(&self, request: Request<v1::JobApplyRequest>) -> Answer<v1::JobApplyReply> {
+        let (by, message) = of_app(&self.api, request, |message| &message.app).await?;
+        let changes = job::changes(message.changes, self.api.now()).map_err(refused)?;
+        let results = self.api.job_apply(&by, changes).await.map_err(refused)?;
+        answer(v1::JobApplyReply { results })
+    }
+
     async fn job_next(&self, request: Request<v1::JobNextRequest>) -> Answer<v1::JobNextReply> {
         let (by, message) = of_app(&self.api, request, |message| &message.app).await?;
         let name = field::name("name", &message.name).map_err(refused)?;
@@ -87,24 +96,60 @@ impl Client for ClientDoor {
         answer(v1::JobNextReply { ticks: ticks.into_iter().map(Millis::get).collect() })
     }
 
+    async fn job_backfill(&self, request: Request<v1::JobBackfillRequest>) -> Answer<v1::JobBackfillReply> {
+        let (by, message) = of_app(&self.api, request, |message| &message.app).await?;
+        let order = backfill(&message).map_err(refused)?;
+        answer(self.api.job_backfill(&by, order).await.map_err(refused)?)
+    }
+
     async fn job_ledger(&self, request: Request<v1::JobLedgerRequest>) -> Answer<v1::JobLedgerReply> {
         let (by, message) = of_app(&self.api, request, |message| &message.app).await?;
-        let name = field::name("name", &message.name).map_err(refused)?;
+        let which = job_by(&message.id, &message.name).map_err(refused)?;
         let filter = LedgerFilter {
             from: Millis::new(message.from),
             to: Millis::new(message.to),
             after: page(&message.page).map_err(refused)?,
             limit: message.limit,
         };
-        let ledger = self.api.job_ledger(&by, &name, filter).await.map_err(refused)?;
+        let ledger = self.api.job_ledger(&by, &which, filter).await.map_err(refused)?;
         let app = &by.app().name;
         let entry = |entry: &LedgerEntry| match entry {
+            LedgerEntry::Run(found) if message.brief => {
+                v1::ledger_entry::Entry::Run(run::brief(run::run(found, app)))
+            }
             LedgerEntry::Run(found) => v1::ledger_entry::Entry::Run(run::run(found, app)),
             LedgerEntry::Gap(gap) => v1::ledger_entry::Entry::Gap(run::gap(gap, app, &ledger.job)),
         };
         let entries = ledger.entries.iter().map(|of| v1::LedgerEntry { entry: Some(entry(of)) }).collect();
         let next = ledger.next.map(|(at, id)| [&at.get().to_be_bytes()[..], id.as_bytes()].concat());
         answer(v1::JobLedgerReply { entries, next: next.unwrap_or_default().into() })
+    }
+
+    async fn job_list_all(&self, request: Request<v1::JobListAllRequest>) -> Answer<v1::JobListAllReply> {
+        let (by, message) = of_app(&self.api, request, |message| &message.app).await?;
+        let name = (!message.name.is_empty()).then(|| field::name("name", &message.name));
+        let filter = JobFilter {
+            name: name.transpose().map_err(refused)?,
+            after: jobs_page(&message.page).map_err(refused)?,
+            limit: message.limit,
+        };
+        let (jobs, next) = self.api.job_list_all(&by, filter).await.map_err(refused)?;
+        let jobs = jobs.iter().map(|found| job::record(found, &by.app().name)).collect();
+        let next = next.map(|(name, id)| [id.as_bytes(), name.as_str().as_bytes()].concat());
+        answer(v1::JobListAllReply { jobs, next: next.unwrap_or_default().into() })
+    }
+
+    async fn job_history(&self, request: Request<v1::JobHistoryRequest>) -> Answer<v1::JobHistoryReply> {
+        let (by, message) = of_app(&self.api, request, |message| &message.app).await?;
+        let which = job_by(&message.id, &message.name).map_err(refused)?;
+        let server_time = self.api.now().get();
+        let (found, revisions) =
+            self.api.job_history(&by, &which, message.after, message.limit).await.map_err(refused)?;
+        answer(v1::JobHistoryReply {
+            record: Some(job::record(&found, &by.app().name)),
+            revisions: revisions.iter().map(|each| job::revision(each, &found.name)).collect(),
+            server_time,
+        })
     }
 
     async fn trigger(&self, request: Request<v1::TriggerRequest>) -> Answer<v1::TriggerReply> {
@@ -203,9 +248,20 @@ pub(super) fn app(seen: AppSeen) -> v1::App {
     }
 }
 
+fn backfill(message: &v1::JobBackfillRequest) -> Result<BackfillOrder, Refusal> {
+    Ok(BackfillOrder {
+        job: field::name("name", &message.name)?,
+        id: field::id("request_id", &message.request_id)?,
+        from: field::instant("from", message.from)?,
+        to: field::instant("to", message.to)?,
+        overlap: message.overlap.map(|overlap| job::overlap("overlap", overlap)).transpose()?,
+    })
+}
+
 fn shard_load(load: Load) -> v1::ShardLoad {
     v1::ShardLoad {
         waiting: load.waiting as u64,
+        buffered: load.buffered as u64,
         scheduled: load.scheduled as u64,
         dispatched: load.dispatched as u64,
     }
@@ -262,9 +318,27 @@ fn page(bytes: &[u8]) -> Result<Option<(Millis, RunId)>, Refusal> {
     if bytes.is_empty() {
         return Ok(None);
     }
-    let bad =
-        || Refusal::invalid("bad_page", "page", "is not one of ours").remedy("give the `next` of a reply");
-    let (at, id) = bytes.split_first_chunk::<8>().ok_or_else(bad)?;
-    let id = RunId::from_slice(id).ok_or_else(bad)?;
+    let (at, id) = bytes.split_first_chunk::<8>().ok_or_else(bad_page)?;
+    let id = RunId::from_slice(id).ok_or_else(bad_page)?;
     Ok(Some((Millis::new(i64::from_be_bytes(*at)), id)))
+}
+
+fn jobs_page(bytes: &[u8]) -> Result<Option<(Name, JobId)>, Refusal> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let (id, name) = bytes.split_first_chunk::<16>().ok_or_else(bad_page)?;
+    let name = std::str::from_utf8(name).ok().and_then(|name| Name::parse(name).ok()).ok_or_else(bad_page)?;
+    Ok(Some((name, JobId::from_bytes(*id))))
+}
+
+fn bad_page() -> Refusal {
+    Refusal::invalid("bad_page", "page", "is not one of ours").remedy("give the `next` of a reply")
+}
+
+fn job_by(id: &[u8], name: &str) -> Result<JobBy, Refusal> {
+    match field::optional_id("id", id)? {
+        Some(id) => Ok(JobBy::Id(id)),
+        None => field::name("name", name).map(JobBy::Name),
+    }
 }

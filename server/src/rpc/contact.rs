@@ -7,10 +7,16 @@ use fastjob_core::mutant::mutant;
 
 use super::Pace;
 
+/// Pings that are left out in a row at most: the worker also learns the server's time from them, and shows that its
+/// handlers' side lives.
+const MOST_LEFT_OUT: u32 = 4;
+
 /// The contact to one worker.
 pub(super) struct Contact {
     pace: Pace,
     heard: Duration,
+    spoke: Duration,
+    left_out: u32,
     judged: Duration,
     life: Option<u64>,
     alive: Duration,
@@ -31,12 +37,38 @@ pub(super) enum Verdict {
 impl Contact {
     /// Its Hello has just come.
     pub(super) fn new(pace: Pace, now: Millis, elapsed: Duration) -> Self {
-        Self { pace, heard: elapsed, judged: elapsed, life: None, alive: elapsed, alive_at: now }
+        Self {
+            pace,
+            heard: elapsed,
+            spoke: elapsed,
+            left_out: 0,
+            judged: elapsed,
+            life: None,
+            alive: elapsed,
+            alive_at: now,
+        }
     }
 
     /// Something came.
     pub(super) fn heard(&mut self, elapsed: Duration) {
         self.heard = elapsed;
+    }
+
+    /// A frame went out.
+    pub(super) fn spoke(&mut self, elapsed: Duration) {
+        self.spoke = elapsed;
+    }
+
+    /// Whether a tick must ping. It need not if both sides have just spoken: each knows that the other lives, and at the
+    /// next tick neither will have waited for more than two thirds of the silence.
+    pub(super) fn must_ping(&mut self, elapsed: Duration) -> bool {
+        let quiet = elapsed.saturating_sub(self.heard.min(self.spoke));
+        let ping = millis(self.pace.ping_ms);
+        let must = quiet > ping
+            || (quiet + ping) * 3 > millis(self.pace.silence_ms) * 2
+            || self.left_out >= MOST_LEFT_OUT;
+        self.left_out = if must { 0 } else { self.left_out + 1 };
+        must
     }
 
     /// A beat came, with the counter of the side that runs the handlers.
@@ -136,6 +168,30 @@ mod tests {
         assert_eq!(contact.judge(Duration::from_secs(101)), Verdict::Alive);
         assert_eq!(contact.judge(Duration::from_secs(103)), Verdict::Alive);
         assert_eq!(contact.judge(Duration::from_secs(104)), Verdict::Silent);
+    }
+
+    #[test]
+    fn a_ping_is_left_out_while_both_sides_speak_but_never_five_in_a_row() {
+        let mut contact = contact();
+        let pings: Vec<bool> = (1..=10)
+            .map(|at| {
+                contact.heard(Duration::from_millis(at * 1_000 - 300));
+                contact.spoke(Duration::from_millis(at * 1_000 - 700));
+                contact.must_ping(Duration::from_secs(at))
+            })
+            .collect();
+        let expected = [false, false, false, false, true, false, false, false, false, true];
+        assert_eq!(pings, expected);
+        contact.heard(Duration::from_millis(11_900));
+        assert!(contact.must_ping(Duration::from_secs(12)), "this side has not spoken since 9.3 s");
+    }
+
+    #[test]
+    fn no_ping_is_left_out_under_a_short_silence() {
+        let mut contact = Contact::new(Pace { silence_ms: 1_125, ..PACE }, Millis::new(0), Duration::ZERO);
+        contact.heard(Duration::from_millis(999));
+        contact.spoke(Duration::from_millis(999));
+        assert!(contact.must_ping(Duration::from_secs(1)));
     }
 
     #[test]

@@ -36,6 +36,10 @@ pub const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 const MAX_CALLS_PER_CONNECTION: usize = 1_024;
 /// Streams of one connection, of workers and calls.
 const MAX_STREAMS_PER_CONNECTION: u32 = 2_048;
+/// Bytes that may be under way to this side, of a stream and of a connection: with less, a full frame waits for its
+/// receiver's leave half way.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 4 * STREAM_WINDOW;
 /// Bytes of the headers of a call.
 const MAX_HEADER_BYTES: u32 = 16 * 1024;
 /// A connection that hears nothing is asked, and closed if it does not answer.
@@ -78,6 +82,8 @@ pub async fn serve(
     let serving = Server::builder()
         .concurrency_limit_per_connection(MAX_CALLS_PER_CONNECTION)
         .max_concurrent_streams(MAX_STREAMS_PER_CONNECTION)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .http2_max_header_list_size(MAX_HEADER_BYTES)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_WAIT))

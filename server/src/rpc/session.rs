@@ -151,6 +151,7 @@ impl Conversation {
                 room = out.reserve(), if self.ping_due || !self.ready.is_empty() => match room {
                     Ok(room) => {
                         room.send(Ok(self.next_frame()));
+                        self.contact.spoke(self.session.api.clock().elapsed());
                         metrics::frames_sent(1);
                         Ok(())
                     }
@@ -232,6 +233,10 @@ impl Conversation {
                     return Err(refusal.remedy("grant no more than the slots of the Hello").into());
                 }
                 self.links.say(shard, Message::Credit { stream, add: credit.add })
+            }
+            WorkerWord::Recall(recall) => {
+                let shard = session::shard(recall.shard).map_err(|inner| inner.within("recall"))?;
+                self.links.say(shard, Message::Recall { stream, credit: recall.credit })
             }
             WorkerWord::Progress(progress) => {
                 let (shard, key, percent, note) =
@@ -351,8 +356,10 @@ impl Conversation {
                 ));
             }
         }
-        self.pings += 1;
-        self.ping_due = true;
+        if self.contact.must_ping(elapsed) {
+            self.pings += 1;
+            self.ping_due = true;
+        }
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use fastjob_core::clock::Millis;
-use fastjob_core::domain::{self, Attempt, FireKey, Gap, Job, Name, Run};
+use fastjob_core::domain::{self, Attempt, FireKey, Gap, Job, Name, Revision, Run};
 use fastjob_core::id::{AppId, Epoch, InboxId, JobId, RunId, ServerId, ShardKey, TokenId};
 use fastjob_core::shard::{Facts, Needs, OpenPage, Rows};
 
@@ -122,6 +122,15 @@ pub(super) trait Queries {
     async fn ledger(&self, job: JobId, filter: &LedgerFilter) -> Result<Vec<LedgerEntry>, StoreError>;
     /// The newest job of this name, a tombstone if none lives.
     async fn job_newest(&self, app: AppId, name: &Name) -> Result<Option<Job>, StoreError>;
+    /// A job by id, living or deleted.
+    async fn job_by_id(&self, app: AppId, id: JobId) -> Result<Option<Job>, StoreError>;
+    /// Jobs, living and deleted, in order of (name, id).
+    async fn job_list_all(&self, app: AppId, filter: &JobFilter) -> Result<Vec<Job>, StoreError>;
+    /// Revisions of a job after `after`, in order, at most `limit`.
+    async fn job_history(&self, job: JobId, after: u64, limit: u32) -> Result<Vec<Revision>, StoreError>;
+    /// Enabled living jobs of all apps that have no next tick, in order of id after `after`. Those whose trigger has no
+    /// ticks need not be among them.
+    async fn jobs_tickless(&self, after: Option<JobId>, limit: u32) -> Result<Vec<Job>, StoreError>;
 }
 
 /// An app to create.
@@ -350,6 +359,17 @@ pub struct RunFilter {
     pub states: Vec<&'static str>,
     /// Older than this one.
     pub before: Option<RunId>,
+    /// At most this many.
+    pub limit: u32,
+}
+
+/// Which jobs of all that there ever were.
+#[derive(Clone, Debug, Default)]
+pub struct JobFilter {
+    /// Of this name; `None`: of all.
+    pub name: Option<Name>,
+    /// After this one.
+    pub after: Option<(Name, JobId)>,
     /// At most this many.
     pub limit: u32,
 }

@@ -2,14 +2,14 @@
 //! an error says that it is worth one.
 
 use fastjob_core::clock::Millis;
-use fastjob_core::domain::{Attempt, FireKey, Job, Name, Run};
+use fastjob_core::domain::{Attempt, FireKey, Job, Name, Revision, Run};
 use fastjob_core::id::{AppId, Epoch, InboxId, JobId, RunId, ServerId, ShardKey, TokenId};
 use fastjob_core::shard::{Facts, Needs, OpenPage};
 
 use super::backend::{
-    App, Apps, Claimed, Desired, Inbox, InboxRow, LedgerEntry, LedgerFilter, NewApp, NewServer, NewToken,
-    Owned, Ownership, Queries, Release, Renewal, RunFilter, Server, ServerPhase, Shards, Token, Turn,
-    TurnEnd,
+    App, Apps, Claimed, Desired, Inbox, InboxRow, JobFilter, LedgerEntry, LedgerFilter, NewApp, NewServer,
+    NewToken, Owned, Ownership, Queries, Release, Renewal, RunFilter, Server, ServerPhase, Shards, Token,
+    Turn, TurnEnd,
 };
 use super::error::StoreError;
 use super::inspect::{Inspect, KeyedRun, Rights, Schema, Setting, Sizes, Violations};
@@ -127,6 +127,15 @@ sentences! {
     Read ledger(job: JobId, filter: &LedgerFilter) -> Vec<LedgerEntry>;
     /// The newest job of this name, a tombstone if none lives.
     Read job_newest(app: AppId, name: &Name) -> Option<Job>;
+    /// A job by id, living or deleted.
+    Read job_by_id(app: AppId, id: JobId) -> Option<Job>;
+    /// Jobs, living and deleted, in order of (name, id).
+    Read job_list_all(app: AppId, filter: &JobFilter) -> Vec<Job>;
+    /// Revisions of a job after `after`, in order, at most `limit`.
+    Read job_history(job: JobId, after: u64, limit: u32) -> Vec<Revision>;
+    /// Enabled living jobs of all apps that have no next tick, in order of id after `after`. Those whose trigger has no
+    /// ticks need not be among them.
+    Read jobs_tickless(after: Option<JobId>, limit: u32) -> Vec<Job>;
 }
 
 // What `fastjob doctor` looks at.

@@ -13,15 +13,41 @@ pub(super) const LAST_TICK: Millis = Millis::new(9_999_999_999_999);
 /// The id that stands for a gap in the order of a ledger: above every run's.
 const GAP_ID: [u8; 16] = [0xff; 16];
 
-/// The first and the last fire key that ticks in [from, to] can have. Keys of 13 digits (years 2001 to 2286) sort as
-/// their numbers do; a range beyond those takes in every tick's key.
+/// Where the runs of ticks of a ledger's page stand in the index of fire keys.
+pub(super) struct TickKeys {
+    /// The first key.
+    pub(super) first: String,
+    /// The last one.
+    pub(super) last: String,
+    /// As many as the page can need; all, where keys do not sort as their ticks do.
+    pub(super) limit: i64,
+}
+
+impl TickKeys {
+    /// Where keys sort as their ticks do, the page begins where the one before ended.
+    pub(super) fn of(filter: &LedgerFilter) -> Self {
+        let from = filter.after.map_or(filter.from, |(at, _)| at.max(filter.from));
+        let (first, last) = tick_keys(from, filter.to);
+        // One more: the first may be the last of the page before.
+        let limit = if sorts(from, filter.to) { i64::from(filter.limit) + 1 } else { i64::MAX };
+        Self { first, last, limit }
+    }
+}
+
+/// The first and the last fire key that ticks in [from, to] can have. A range in which keys do not sort as their ticks do
+/// takes in every tick's key.
 pub(super) fn tick_keys(from: Millis, to: Millis) -> (String, String) {
-    const DIGITS_13: std::ops::Range<i64> = 1_000_000_000_000..10_000_000_000_000;
-    if DIGITS_13.contains(&from.get()) && DIGITS_13.contains(&to.get()) {
+    if sorts(from, to) {
         (FireKey::Tick(from).to_string(), FireKey::Tick(to).to_string())
     } else {
         ("t".to_owned(), "t~".to_owned())
     }
+}
+
+/// Keys of 13 digits (years 2001 to 2286) sort as their numbers do.
+fn sorts(from: Millis, to: Millis) -> bool {
+    const DIGITS_13: std::ops::Range<i64> = 1_000_000_000_000..10_000_000_000_000;
+    DIGITS_13.contains(&from.get()) && DIGITS_13.contains(&to.get())
 }
 
 /// The keys of a chain's newest runs, newest first.

@@ -24,8 +24,8 @@ use fastjob_core::id::Chance;
 use tracing::Instrument;
 
 pub use backend::{
-    App, Changes, Claimed, Desired, InboxRow, LedgerEntry, LedgerFilter, NewApp, NewServer, NewToken, Owned,
-    Release, Renewal, RunFilter, Server, ServerPhase, Token, Turn, TurnEnd,
+    App, Changes, Claimed, Desired, InboxRow, JobFilter, LedgerEntry, LedgerFilter, NewApp, NewServer,
+    NewToken, Owned, Release, Renewal, RunFilter, Server, ServerPhase, Token, Turn, TurnEnd,
 };
 pub use error::{ErrorKind, StoreError};
 pub use inspect::{KeyedRun, Rights, Schema, Setting, Sizes, Violations};
@@ -161,7 +161,21 @@ impl Store {
         };
         let span = tracing::debug_span!("store", sentence);
         let answer = tokio::time::timeout(access.deadline(), tries.instrument(span)).await;
-        answer.unwrap_or_else(|_| Err(late(sentence, access)))
+        answer.unwrap_or_else(|_| {
+            if !matches!(access, Access::Scan) {
+                self.leave_connections();
+            }
+            Err(late(sentence, access))
+        })
+    }
+
+    /// A connection that went silent tells of the others that they may have: each would be waited for as long.
+    fn leave_connections(&self) {
+        match &*self.backend {
+            Backend::Sqlite(_) => {}
+            Backend::MySql(store) => store.leave_connections(),
+            Backend::Postgres(store) => store.leave_connections(),
+        }
     }
 }
 

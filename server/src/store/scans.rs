@@ -216,8 +216,8 @@ const TICK_NAMED_BY_KEY: Scan = Scan {
     text: |dialect| {
         format!(
             "SELECT {id} AS example FROM fastjob_run
-             WHERE (tick IS NOT NULL AND fire_key <> concat('t', tick))
-                OR (tick IS NULL AND source IN ('cron', 'fixed_rate', 'at') AND retry_of IS NULL)",
+             WHERE (tick IS NOT NULL AND source <> 'backfill' AND fire_key <> concat('t', tick))
+                OR (tick IS NULL AND source IN ('cron', 'fixed_rate', 'daily_window', 'at') AND retry_of IS NULL)",
             id = (dialect.id)("id")
         )
     },
@@ -231,7 +231,8 @@ const TICK_ACCOUNTED_ONCE: Scan = Scan {
             "SELECT {id} AS example
              FROM (SELECT run_id, moment, max(to_at) OVER (PARTITION BY job_id ORDER BY moment, kind) AS covered
                    FROM (SELECT job_id, tick AS moment, 1 AS kind, id AS run_id, NULL AS to_at FROM fastjob_run
-                         WHERE tick IS NOT NULL AND job_id IN (SELECT job_id FROM fastjob_gap)
+                         WHERE tick IS NOT NULL AND source <> 'backfill'
+                           AND job_id IN (SELECT job_id FROM fastjob_gap)
                          UNION ALL
                          SELECT job_id, from_at, 0, NULL, to_at FROM fastjob_gap) entry) swept
              WHERE run_id IS NOT NULL AND covered >= moment",
@@ -264,7 +265,8 @@ const CURSOR_AFTER_TICKS: Scan = Scan {
             "SELECT {id} AS example
              FROM fastjob_job job
              JOIN (SELECT job_id, max(moment) AS newest
-                   FROM (SELECT job_id, tick AS moment FROM fastjob_run WHERE tick IS NOT NULL
+                   FROM (SELECT job_id, tick AS moment FROM fastjob_run
+                         WHERE tick IS NOT NULL AND source <> 'backfill'
                          UNION ALL
                          SELECT job_id, to_at FROM fastjob_gap) written
                    GROUP BY job_id) accounted ON accounted.job_id = job.id
@@ -368,11 +370,12 @@ const ENDED_HAS_ITS_INSTANT: Scan = Scan {
 
 const END_HAS_ITS_REASON: Scan = Scan {
     name: "end_has_its_reason",
-    promise: "a run that failed, was cancelled or skipped says why; others have no reason",
+    promise: "a run that failed, was cancelled or skipped says why, a running one why it is to end; others have no reason",
     text: |dialect| {
         format!(
             "SELECT {id} AS example FROM fastjob_run
-             WHERE (state >= 3 AND reason IS NULL) OR (state < 3 AND reason IS NOT NULL)",
+             WHERE (state >= 3 AND reason IS NULL)
+                OR (state < 3 AND reason IS NOT NULL AND (state <> 1 OR cancel_at IS NULL))",
             id = (dialect.id)("id")
         )
     },

@@ -1,10 +1,12 @@
 //! The JSON that a row keeps of a definition and of limits, and its mapping to the domain. A key or word once written
 //! stays readable for ever; what is not known here is a corrupt row, never a guess.
 
+use std::collections::BTreeSet;
+
 use fastjob_core::clock::Millis;
 use fastjob_core::domain::{
-    Backoff, CatchUp, CatchUpPolicy, Cron, Definition, Dialect, Limits, ManagedBy, Name, Outcome, Overlap,
-    Payload, Retry, Routing, Trigger,
+    Backoff, CatchUp, CatchUpPolicy, Cron, DailyWindow, Definition, Dialect, GapRule, Limits, ManagedBy,
+    Name, Outcome, Overlap, OverlapRule, Payload, Retry, Routing, Timing, Trigger, Weekday,
 };
 use fastjob_core::protocol::{session, v1};
 use prost::Message as _;
@@ -17,6 +19,10 @@ pub(super) fn definition_text(definition: &Definition) -> Result<String, serde_j
     DefinitionShape::serialize(definition, &mut serde_json::Serializer::new(&mut text))?;
     Ok(String::from_utf8(text).expect("a JSON serializer writes UTF-8"))
 }
+
+/// Of `fastjob_job job`: what its trigger may have ticks by. Spares the reading of jobs that have none.
+pub(super) const MAY_TICK: &str = r#"job.definition NOT LIKE '%"trigger":"api"%'
+    AND job.definition NOT LIKE '%"trigger":{"fixed_delay"%'"#;
 
 /// The definition of this JSON with these parameters.
 pub(super) fn definition_read(text: &str, params: Payload) -> Result<Definition, serde_json::Error> {
@@ -88,6 +94,8 @@ struct DefinitionShape {
     trigger: Trigger,
     #[serde(skip)]
     params: Payload,
+    #[serde(with = "TimingShape", default, skip_serializing_if = "is_plain")]
+    timing: Timing,
     #[serde(with = "CatchUpShape")]
     catch_up: CatchUp,
     #[serde(with = "LimitsShape")]
@@ -95,6 +103,21 @@ struct DefinitionShape {
     #[serde(with = "ManagedByShape")]
     managed_by: ManagedBy,
     source_version: Option<u64>,
+}
+
+fn is_plain(timing: &Timing) -> bool {
+    *timing == Timing::default()
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Timing")]
+struct TimingShape {
+    #[serde(with = "instant", default)]
+    start_at: Option<Millis>,
+    #[serde(with = "instant", default)]
+    end_at: Option<Millis>,
+    #[serde(default)]
+    jitter_ms: i64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -147,6 +170,8 @@ enum TriggerShape {
     FixedDelay {
         delay_ms: i64,
     },
+    #[serde(with = "DailyWindowShape")]
+    DailyWindow(DailyWindow),
     #[serde(with = "instants")]
     At(Vec<Millis>),
     Api,
@@ -159,12 +184,31 @@ struct CronShape {
     #[serde(with = "DialectShape")]
     dialect: Dialect,
     zone: String,
+    #[serde(with = "gap_rule", default, skip_serializing_if = "Option::is_none")]
+    gap: Option<GapRule>,
+    #[serde(with = "overlap_rule", default, skip_serializing_if = "Option::is_none")]
+    overlap: Option<OverlapRule>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "DailyWindow")]
+struct DailyWindowShape {
+    #[serde(with = "weekdays")]
+    weekdays: BTreeSet<Weekday>,
+    from_s: i32,
+    to_s: i32,
+    every_ms: i64,
+    zone: String,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Overlap", rename_all = "snake_case")]
 enum OverlapShape {
     Skip,
+    BufferOne,
+    BufferAll,
+    CancelOther,
+    TerminateOther,
     AllowAll,
 }
 
@@ -180,6 +224,7 @@ enum BackoffShape {
 enum CatchUpPolicyShape {
     Latest,
     None,
+    All(u32),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -200,6 +245,8 @@ enum ManagedByShape {
 #[serde(remote = "Dialect", rename_all = "snake_case")]
 enum DialectShape {
     Quartz,
+    Unix,
+    Spring,
 }
 
 mod name {
@@ -213,6 +260,54 @@ mod name {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Name, D::Error> {
         let text = String::deserialize(from)?;
         Name::parse(&text).map_err(D::Error::custom)
+    }
+}
+
+mod weekdays {
+    use std::collections::BTreeSet;
+
+    use fastjob_core::domain::Weekday;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(days: &BTreeSet<Weekday>, out: S) -> Result<S::Ok, S::Error> {
+        out.collect_seq(days.iter().map(|day| day.as_str()))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeSet<Weekday>, D::Error> {
+        let words: Vec<String> = Vec::deserialize(from)?;
+        let known = |word: String| Weekday::parse(&word).ok_or_else(|| D::Error::custom("unknown weekday"));
+        words.into_iter().map(known).collect()
+    }
+}
+
+mod gap_rule {
+    use fastjob_core::domain::GapRule;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(rule: &Option<GapRule>, out: S) -> Result<S::Ok, S::Error> {
+        rule.map(GapRule::as_str).serialize(out)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<GapRule>, D::Error> {
+        let word: Option<String> = Option::deserialize(from)?;
+        let known = |word: String| GapRule::parse(&word).ok_or_else(|| D::Error::custom("unknown gap rule"));
+        word.map(known).transpose()
+    }
+}
+
+mod overlap_rule {
+    use fastjob_core::domain::OverlapRule;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(rule: &Option<OverlapRule>, out: S) -> Result<S::Ok, S::Error> {
+        rule.map(OverlapRule::as_str).serialize(out)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<OverlapRule>, D::Error> {
+        let word: Option<String> = Option::deserialize(from)?;
+        let known =
+            |word: String| OverlapRule::parse(&word).ok_or_else(|| D::Error::custom("unknown overlap rule"));
+        word.map(known).transpose()
     }
 }
 
@@ -250,12 +345,9 @@ mod tests {
     fn the_stored_form_of_a_definition_stays_as_it_is() {
         let definition = Definition {
             handler: Name::parse("greet").unwrap(),
-            trigger: Trigger::Cron(Cron {
-                expression: "0 0 5 * * ?".into(),
-                dialect: Dialect::Quartz,
-                zone: "Europe/Berlin".into(),
-            }),
+            trigger: Trigger::Cron(Cron::new("0 0 5 * * ?", Dialect::Quartz, "Europe/Berlin")),
             params: Payload::text("hello"),
+            timing: Timing::default(),
             catch_up: CatchUp::default(),
             limits: Limits { priority: 7, ..BASELINE },
             managed_by: ManagedBy::Console,
@@ -276,12 +368,43 @@ mod tests {
     }
 
     #[test]
+    fn what_a_job_adds_to_its_trigger_is_kept_only_where_it_adds_something() {
+        let plain = Definition {
+            handler: Name::parse("greet").unwrap(),
+            trigger: Trigger::Api,
+            params: Payload::default(),
+            timing: Timing::default(),
+            catch_up: CatchUp { policy: CatchUpPolicy::All(7), ..CatchUp::default() },
+            limits: BASELINE,
+            managed_by: ManagedBy::Code,
+            source_version: None,
+        };
+        let text = definition_text(&plain).unwrap();
+        assert!(text.contains(r#""catch_up":{"policy":{"all":7}"#) && !text.contains("timing"), "{text}");
+        assert_eq!(definition_read(&text, Payload::default()).unwrap(), plain);
+        let timing = Timing { start_at: Some(Millis::new(5)), end_at: None, jitter_ms: 9 };
+        let text = definition_text(&Definition { timing: timing.clone(), ..plain.clone() }).unwrap();
+        assert!(text.contains(r#""timing":{"start_at":5,"end_at":null,"jitter_ms":9}"#), "{text}");
+        assert_eq!(definition_read(&text, Payload::default()).unwrap(), Definition { timing, ..plain });
+    }
+
+    #[test]
     fn every_kind_of_trigger_reads_back() {
         let at = Millis::new(-1);
+        let (gap, overlap) = (Some(GapRule::Skip), Some(OverlapRule::Both));
         let triggers = [
+            Trigger::Cron(Cron { gap, overlap, ..Cron::new("0 5 * * *", Dialect::Unix, "Europe/Berlin") }),
+            Trigger::Cron(Cron { gap, ..Cron::new("0 0 5 * * *", Dialect::Spring, "UTC") }),
             Trigger::FixedRate { period_ms: 1_000, phase: None },
             Trigger::FixedRate { period_ms: 1_000, phase: Some(at) },
             Trigger::FixedDelay { delay_ms: 0 },
+            Trigger::DailyWindow(DailyWindow {
+                weekdays: [Weekday::Sunday, Weekday::Monday].into(),
+                from_s: 32_400,
+                to_s: 86_400,
+                every_ms: 1_200_000,
+                zone: "Europe/Berlin".into(),
+            }),
             Trigger::At(vec![at, Millis::MAX]),
             Trigger::Api,
         ];

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use fastjob_core::clock::Millis;
-use fastjob_core::domain::{Assignment, Attempt, Ended, Failure, Gap, Job, Limits, Payload, Run, State};
+use fastjob_core::domain::{
+    Assignment, Attempt, Cancel, Ended, Failure, Gap, Job, Limits, Payload, Run, State,
+};
 use fastjob_core::id::{Id, InboxId, RunId, ShardKey};
 use fastjob_core::shard::{Cursor, InboxFailed, Rows, RunChanged, RunCopied, RunEnded, RunStarted};
 
@@ -132,7 +134,7 @@ fn has_no_end(run: &Run) -> bool {
         && run.fail_count == 0
         && run.lost_count == 0
         && run.started_at.is_none()
-        && run.cancel_at.is_none()
+        && run.cancel.is_none()
         && run.ended_at.is_none()
         && run.result.is_none()
         && run.error.is_none()
@@ -240,7 +242,7 @@ pub(super) fn cursor(row: &mut impl Values, cursor: &&Cursor) -> Result<(), Stor
 }
 
 /// id, app_id, shard, job_id, job_name, fire_key, source, tick, due_at, revision, handler, params_encoding, params, limits,
-/// state, attempt, fail_count, lost_count, created_at, idempotency_key, retry_of.
+/// state, attempt, fail_count, lost_count, created_at, idempotency_key, retry_of, jitter_ms.
 pub(super) fn run_waiting(
     row: &mut impl Values,
     run: &&Run,
@@ -265,6 +267,7 @@ pub(super) fn run_waiting(
     row.at(run.created_at);
     row.text(run.idempotency_key.as_deref());
     row.maybe_id(run.retry_of.as_ref());
+    row.whole(Some(run.jitter_ms).filter(|jitter_ms| *jitter_ms != 0));
     Ok(())
 }
 
@@ -287,9 +290,9 @@ pub(super) fn run_created(
     limits: &mut LimitsTexts,
 ) -> Result<(), StoreError> {
     run_sent(row, run, limits)?;
-    row.text(reason(run.state));
+    row.text(reason(run.state, run.cancel));
     row.maybe_at(run.started_at);
-    row.maybe_at(run.cancel_at);
+    row.maybe_at(run.cancel.map(|cancel| cancel.at));
     row.maybe_at(run.ended_at);
     row.payload(run.result.as_ref());
     row.failure(run.error.as_ref());
@@ -304,14 +307,15 @@ pub(super) fn run_started(row: &mut impl Values, started: &&RunStarted) -> Resul
     Ok(())
 }
 
-/// id, state, due_at, fail_count, lost_count, cancel_at, error_class, error_message, error_trace.
+/// id, state, due_at, fail_count, lost_count, cancel_at, reason, error_class, error_message, error_trace.
 pub(super) fn run_changed(row: &mut impl Values, changed: &&RunChanged) -> Result<(), StoreError> {
     row.id(&changed.run);
     row.number(number(changed.state));
     row.at(changed.due);
     row.number(changed.fail_count);
     row.number(changed.lost_count);
-    row.maybe_at(changed.cancel_at);
+    row.maybe_at(changed.cancel.map(|cancel| cancel.at));
+    row.text(reason(changed.state, changed.cancel));
     row.failure(changed.error.as_ref());
     Ok(())
 }
@@ -345,7 +349,7 @@ pub(super) fn run_ended(row: &mut impl Values, ended: &&RunEnded) -> Result<(), 
     let state = State::Ended(ended.ended);
     row.id(&ended.run);
     row.number(number(state));
-    row.text(reason(state));
+    row.text(reason(state, None));
     row.at(ended.ended_at);
     row.maybe_at(ended.started_at);
     row.number(ended.fail_count);
@@ -387,8 +391,12 @@ fn number(state: State) -> i64 {
     state_number(state.as_str()).expect("every state has a number")
 }
 
-fn reason(state: State) -> Option<&'static str> {
-    Some(state.reason()).filter(|reason| !reason.is_empty())
+/// Why a run ended, or is to end.
+fn reason(state: State, cancel: Option<Cancel>) -> Option<&'static str> {
+    match state {
+        State::Ended(ended) => Some(ended.reason()).filter(|reason| !reason.is_empty()),
+        State::Scheduled | State::Dispatched => cancel.map(|cancel| cancel.cause.as_str()),
+    }
 }
 
 fn unwritable(what: &str, error: serde_json::Error) -> StoreError {

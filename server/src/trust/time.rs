@@ -64,6 +64,10 @@ impl Clock for DatabaseTime {
     fn elapsed(&self) -> Duration {
         self.clock.elapsed()
     }
+
+    fn until(&self, at: Millis) -> Duration {
+        self.clock.until(at.plus(-self.offset_ms.load(Ordering::Relaxed)))
+    }
 }
 
 fn millis(elapsed: Duration) -> Millis {

@@ -128,17 +128,20 @@ impl Database {
             return Ok(nodes[0].server.token.clone());
         }
         let ask = |arguments: &[&str]| {
-            let mut command = fastjob();
-            command
-                .args(arguments)
-                .args(["-o", "json"])
-                .env("FASTJOB_SERVERS", nodes[0].front.address.to_string())
-                .env("FASTJOB_TOKEN_FILE", admin_token(place));
+            let mut command = self.as_admin(place, &nodes[0].front.address.to_string());
+            command.args(arguments).args(["-o", "json"]);
             command
         };
         let made = ledger::said(&ask, &["app", "create", app])?;
         std::thread::sleep(TOKEN_SPREADS);
         made.first().map(|made| text_of(made, "token")).ok_or_else(|| "app create said nothing".to_owned())
+    }
+
+    /// The command line as the administrator of these servers.
+    pub(crate) fn as_admin(&self, place: &Path, servers: &str) -> Command {
+        let mut command = fastjob();
+        command.env("FASTJOB_SERVERS", servers).env("FASTJOB_TOKEN_FILE", admin_token(place));
+        command
     }
 
     /// Who inserts triggers by SQL.

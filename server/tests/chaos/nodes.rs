@@ -72,25 +72,26 @@ impl Node {
         }
     }
 
-    /// Starts it armed, and waits until it has killed or stopped itself. Answers whether it did before the time was over.
-    pub(crate) fn start_armed(&mut self, failpoint: &str, patience: Duration) -> Result<Armed, String> {
+    /// Starts it armed: it kills or stops itself at this point.
+    pub(crate) fn start_armed(&mut self, failpoint: &str) -> Result<(), String> {
         self.server.rpc = self.address.to_string();
         self.server.spawn(&[("FASTJOB_FAILPOINT", failpoint)])?;
         self.began();
-        let pauses = failpoint.ends_with(":pause");
-        let pid = self.pid;
-        let paused = || pid.is_some_and(is_stopped);
-        if pauses {
-            return Ok(if wait_for(patience, paused) { Armed::Paused } else { Armed::NotReached });
+        Ok(())
+    }
+
+    /// Waits until it has killed or stopped itself. Answers whether it did before the time was over.
+    pub(crate) fn was_struck(&mut self, patience: Duration) -> Result<Armed, String> {
+        let ended = wait_for(patience, || self.pid.is_none_or(|pid| is_stopped(pid) || is_zombie(pid)));
+        if ended && self.pid.is_some_and(is_stopped) {
+            return Ok(Armed::Paused);
         }
-        match self.server.ended(patience)? {
+        match self.server.ended(Duration::ZERO)? {
             Some(status) if status.signal() == Some(9) => {
                 self.ended();
                 Ok(Armed::Killed)
             }
-            Some(status) => {
-                Err(format!("{} ended otherwise than by failpoint {failpoint}: {status}", self.name))
-            }
+            Some(status) => Err(format!("{} ended otherwise than by its failpoint: {status}", self.name)),
             None => Ok(Armed::NotReached),
         }
     }
@@ -108,12 +109,6 @@ impl Node {
         }
         self.ended();
         self.server.stop().or_else(|why| if self.was_declared_dead() { Ok(()) } else { Err(why) })
-    }
-
-    /// Starts it anew if it was started armed and did not get to its point: it would at another time.
-    pub(crate) fn disarm(&mut self) -> Result<(), String> {
-        self.kill()?;
-        self.start()
     }
 
     /// SIGSTOP.
@@ -169,8 +164,16 @@ fn raw(pid: u32) -> Option<Pid> {
 }
 
 fn is_stopped(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'))
+    state_of(pid) == Some('T')
+}
+
+fn is_zombie(pid: u32) -> bool {
+    matches!(state_of(pid), None | Some('Z' | 'X'))
+}
+
+fn state_of(pid: u32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit(')').next()?.trim_start().chars().next()
 }
 
 /// The workers: this very program in its other role.

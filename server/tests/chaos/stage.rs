@@ -3,7 +3,7 @@
 mod harm;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -78,6 +78,7 @@ pub(crate) struct Stage {
     client: Client,
     record: Record,
     runtime: Runtime,
+    place: PathBuf,
     revived: usize,
     _stalls: Stalls,
     /// Failpoints that must have been hit, and how often.
@@ -146,6 +147,7 @@ impl Stage {
             client,
             record,
             runtime,
+            place: place.to_owned(),
             revived: 0,
             _stalls: stalls,
             points: (&[], 0),
@@ -210,6 +212,24 @@ impl Stage {
         let located = self.runtime.block_on(self.client.locate()).ok()?;
         let shard = located.shards.first()?;
         self.nodes.iter().position(|node| node.front.address.to_string() == shard.address)
+    }
+
+    /// Asks the others to hand the app to this server. Nobody may own it now: then it is to be asked again.
+    pub(crate) fn move_app(&self, to: usize) -> Result<Child, String> {
+        let others = self.nodes.iter().enumerate().filter(|(which, _)| *which != to);
+        let others: Vec<String> = others.map(|(_, node)| node.front.address.to_string()).collect();
+        let to = self.nodes[to].front.address.to_string();
+        let mut command = self.database.as_admin(&self.place, &others.join(","));
+        command.args(["app", "move", APP, "--to", &to]).stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().map_err(|error| format!("failed to run fastjob: {error}"))
+    }
+
+    /// So many more callers, of this job.
+    pub(crate) fn call_more(&mut self, job: &'static str, callers: usize) -> Result<(), String> {
+        let load = self.load.as_mut().ok_or("the load has ended")?;
+        let _runtime = self.runtime.enter();
+        load.call(job, callers);
+        Ok(())
     }
 
     /// The newest epoch that a handler was told.

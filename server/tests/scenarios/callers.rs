@@ -130,6 +130,7 @@ async fn a_ledger_of_many_runs_of_one_instant_comes_whole_by_pages() {
             to: i64::from(i32::MAX) * 1_000,
             limit: 7,
             page,
+            ..v1::JobLedgerRequest::default()
         };
         let wait = Duration::from_secs(10);
         let reply = stage.client.call_raw("JobLedger", request.encode_to_vec().into(), wait).await;

@@ -44,6 +44,7 @@ async fn ticks_of_an_outage_fire_or_are_accounted_for_as_each_job_says() {
     };
     put("patient", SECOND, "none", "1h");
     put("strict", SECOND, "none", "1s");
+    put("all", SECOND, "all", "1s");
     put("none", TEN_SECONDS, "none", "1s");
     put("latest", TEN_SECONDS, "latest", "1s");
     executed(&mut runs, "patient", Millis::new(0)).await;
@@ -59,6 +60,7 @@ async fn ticks_of_an_outage_fire_or_are_accounted_for_as_each_job_says() {
     let patient = ledger(&stage, "patient");
     assert!(patient.iter().all(|row| row["gap"].is_null() && row["state"] != "skipped"), "{patient:#?}");
     judge_strict(&ledger(&stage, "strict"), &outage);
+    all_executed(&stage, &outage).await;
     assert_eq!(fate(&ledger(&stage, "latest"), outage.missed), "executed");
     assert_eq!(fate(&ledger(&stage, "none"), outage.missed), "catch_up");
 }
@@ -130,6 +132,20 @@ fn fate(rows: &[Value], tick: i64) -> &str {
         (_, Some("succeeded"), _) => "executed",
         _ => panic!("{row}"),
     }
+}
+
+/// Every missed tick was executed, paced, and each after the one before.
+async fn all_executed(stage: &Stage, outage: &Outage) {
+    let missed = async || {
+        let rows: Vec<Value> = ledger(stage, "all");
+        let of_outage = |row: &&Value| (outage.killed..=outage.started).contains(&span(row).0);
+        let missed: Vec<Value> = rows.iter().filter(of_outage).cloned().collect();
+        missed.iter().all(|row| row["gap"] == true || row["ended_at"].is_string()).then_some(missed)
+    };
+    let missed = super::stage::until("the missed ticks have ended", missed).await;
+    assert!(missed.iter().all(|row| row["state"] == "succeeded"), "{missed:#?}");
+    let dues: Vec<i64> = missed.iter().map(|row| at(&row["due"])).collect();
+    assert!(dues.len() > 2 && dues.windows(2).all(|pair| pair[0] < pair[1]), "{dues:?}");
 }
 
 /// No tick that was missed by more than the threshold was executed; some were in rows written ahead, some in a gap.

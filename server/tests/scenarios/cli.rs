@@ -22,7 +22,8 @@ fn has_keys(value: &Value, keys: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_verb_about_jobs_and_runs_prints_the_promised_keys() {
-    const JOB: &str = "id app name handler enabled revision trigger params overlap catch_up retry attempt_timeout_ms \
+    const JOB: &str = "id app name handler enabled revision trigger params timing overlap catch_up retry \
+         attempt_timeout_ms \
          start_deadline_ms cancel_grace_ms worker_lost_after_ms at_most_once priority routing managed_by source_version \
          next_at created_at updated_at";
     let stage = Stage::open().await;
@@ -56,7 +57,10 @@ async fn every_verb_about_jobs_and_runs_prints_the_promised_keys() {
     assert_eq!((&put["attempt_timeout_ms"], &put["retry"]["delay_ms"]), (&5_000.into(), &1_500.into()));
     assert_eq!(
         put["trigger"],
-        json!({"kind": "cron", "expression": "0 0 3 * * ?", "dialect": "quartz", "zone": "Europe/Berlin"})
+        json!({
+            "kind": "cron", "expression": "0 0 3 * * ?", "dialect": "quartz", "zone": "Europe/Berlin",
+            "gap": null, "overlap": null,
+        })
     );
     let next = text(&put["next_at"]);
     assert!(next.ends_with(":00:00.000Z") && next.len() == 24, "{next}");
@@ -69,6 +73,26 @@ async fn every_verb_about_jobs_and_runs_prints_the_promised_keys() {
     let ticks: Vec<String> = stage.shown(&from).iter().map(|tick| text(&tick["tick"])).collect();
     let expected = ["2026-10-24T01:00:00.000Z", "2026-10-25T02:00:00.000Z", "2026-10-26T02:00:00.000Z"];
     assert_eq!(ticks, expected, "the clocks went back on the 25th");
+    let preview = stage.one(&[&from[..], &["--preview", "--viewer-zone", "Asia/Shanghai"]].concat());
+    has_keys(&preview, "description description_zh zone viewer_zone ticks changes");
+    assert_eq!(
+        (&preview["description"], &preview["ticks"][0]["zone_time"], &preview["ticks"][0]["viewer_time"]),
+        (
+            &"at 03:00, every day".into(),
+            &"Sat 2026-10-24 03:00:00 +02:00".into(),
+            &"Sat 2026-10-24 09:00:00 +08:00".into()
+        )
+    );
+    let change = &preview["changes"][0];
+    assert_eq!((&change["before"], &change["after"]), (&"+02".into(), &"+01".into()));
+    let around: Vec<String> = change["ticks"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|tick| text(&tick["tick"])[..16].into())
+        .collect();
+    let days = ["23T01:00", "24T01:00", "25T02:00", "26T02:00", "27T02:00"];
+    assert_eq!(around, days.map(|day| format!("2026-10-{day}")));
 
     let fired =
         stage.one(&["job", "run", "nightly", "--params", "[2]", "--key", "k", "--overlap", "allow_all"]);

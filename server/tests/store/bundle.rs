@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use fastjob_core::clock::{Clock as _, ManualClock, Millis};
 use fastjob_core::domain::{
     Assignment, Attempt, AttemptEnd, CatchUp, Definition, Ended, FireKey, Job, Limits, ManagedBy, Name,
-    Payload, Run, Source, State, Trigger,
+    Payload, Run, Source, State, Timing, Trigger,
 };
 use fastjob_core::id::{AttemptKey, Chance, Epoch, Id, ServerId, SessionId, ShardKey, Token};
 use fastjob_core::shard::{Rows, RunEnded, RunStarted};
@@ -265,6 +265,7 @@ impl Bundle {
             fire_key: FireKey::Tick(due),
             source: Source::Cron,
             tick: Some(due),
+            jitter_ms: 0,
             due,
             revision: job.revision,
             handler: job.definition.handler.clone(),
@@ -277,7 +278,7 @@ impl Bundle {
             lost_count: 0,
             created_at: START,
             started_at: None,
-            cancel_at: None,
+            cancel: None,
             ended_at: None,
             result: None,
             error: None,
@@ -346,6 +347,7 @@ pub(crate) fn definition() -> Definition {
         handler: name("greet"),
         trigger: Trigger::Api,
         params: Payload::text("world"),
+        timing: Timing::default(),
         catch_up: CatchUp::default(),
         limits: Limits::default(),
         managed_by: ManagedBy::Code,

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use fastjob_core::domain::{
-    AttemptEnd, Ended, FailReason, Failure, Limits, Overlap, Payload, Run, SkipReason, State,
+    AttemptEnd, Cancel, CancelCause, Ended, FailReason, Failure, FireKey, Limits, Overlap, Payload, Run,
+    SkipReason, Source, State,
 };
 use fastjob_core::id::{Epoch, ShardKey};
 use fastjob_core::shard::{Cursor, Rows, RunChanged, RunCopied};
@@ -61,9 +62,12 @@ async fn a_run_created_in_any_state_reads_back(on: Bundle) {
         Ended::Skipped(SkipReason::Overlap),
         Ended::Skipped(SkipReason::CatchUp),
         Ended::Failed(FailReason::Quarantined),
-        Ended::Cancelled,
+        Ended::Cancelled(CancelCause::Requested),
+        Ended::Cancelled(CancelCause::Overlap),
     ];
-    let mut runs = vec![run(0), dispatched];
+    let jittered = Run { jitter_ms: 345, due: START.plus(445), ..run(100) };
+    let again = Run { fire_key: FireKey::Backfill(on.id(), START), source: Source::Backfill, ..run(101) };
+    let mut runs = vec![run(0), dispatched, jittered, again];
     runs.extend((2..).zip(states).map(|(at, how)| {
         let run = run(at);
         let mut end = ended(&run, how);
@@ -84,13 +88,13 @@ async fn a_changed_run_stays_open_and_loses_its_assignment_only_when_scheduled(o
     on.commit(Rows { jobs_created: vec![job], runs_created: vec![run.clone()], ..Rows::default() }).await;
     on.commit(Rows { runs_started: vec![started], ..Rows::default() }).await;
 
-    let changed = |state, cancel_at| RunChanged {
+    let changed = |state, cancel| RunChanged {
         run: run.id,
         state,
         due: START.plus(100),
         fail_count: 1,
         lost_count: 2,
-        cancel_at,
+        cancel,
         error: Some(Failure::new("E", "m", "t")),
     };
     let expected = |from: &Run, changed: &RunChanged| Run {
@@ -98,11 +102,11 @@ async fn a_changed_run_stays_open_and_loses_its_assignment_only_when_scheduled(o
         due: changed.due,
         fail_count: 1,
         lost_count: 2,
-        cancel_at: changed.cancel_at,
+        cancel: changed.cancel,
         error: changed.error.clone(),
         ..from.clone()
     };
-    let asked = changed(State::Dispatched, Some(START.plus(7)));
+    let asked = changed(State::Dispatched, Some(Cancel { at: START.plus(7), cause: CancelCause::Overlap }));
     let cancelling = expected(&dispatched, &asked);
     on.commit(Rows { runs_changed: vec![asked], ..Rows::default() }).await;
     assert_eq!(read(&on, &run).await, Some(cancelling));
@@ -246,7 +250,11 @@ async fn a_run_that_is_not_as_the_turn_believes_is_a_defect_and_nothing_is_writt
     assert!(error.to_string().contains("started runs"), "{error}");
     assert_eq!(read(&on, &run).await, Some(run.clone()));
 
-    on.commit(Rows { runs_ended: vec![ended(&run, Ended::Cancelled)], ..Rows::default() }).await;
+    on.commit(Rows {
+        runs_ended: vec![ended(&run, Ended::Cancelled(CancelCause::Requested))],
+        ..Rows::default()
+    })
+    .await;
     let again = Rows { runs_ended: vec![ended(&run, Ended::Succeeded)], ..Rows::default() };
     assert_eq!(on.try_commit(&again).await.unwrap_err().kind(), ErrorKind::Defect);
 }

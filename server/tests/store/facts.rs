@@ -1,7 +1,7 @@
 //! What an owner reads: the pages of its boot, and what its turns need.
 
 use fastjob_core::clock::Millis;
-use fastjob_core::domain::{Ended, FireKey, Job, Run, SkipReason, Source, State};
+use fastjob_core::domain::{CancelCause, Ended, FireKey, Job, Run, SkipReason, Source, State};
 use fastjob_core::id::ShardKey;
 use fastjob_core::shard::{DuePage, Facts, History, Needs, OpenPage, Rows, RunChanged};
 use fastjob_server::store::Turn;
@@ -45,7 +45,7 @@ async fn a_boot_reads_open_runs_that_matter_page_by_page_with_their_jobs(on: Bun
         due: retried.due,
         fail_count: 0,
         lost_count: 0,
-        cancel_at: None,
+        cancel: None,
         error: None,
     };
     on.commit(Rows { runs_changed: vec![back], ..Rows::default() }).await;
@@ -135,7 +135,14 @@ async fn a_history_holds_ended_ticks_scheduled_runs_and_the_end_of_the_chain(on:
     ninth.ended_at = Some(START.plus(77));
     let (waiting, tenth) = (tick(2), chain(10, 32));
     let api = Run { fire_key: FireKey::Request(on.id()), tick: None, source: Source::Api, ..tick(3) };
+    let again = |at| Run {
+        fire_key: FireKey::Backfill(on.id(), START.plus(at)),
+        source: Source::Backfill,
+        ..tick(at)
+    };
     let runs_created = vec![
+        again(2),
+        skipped(again(4)),
         skipped(tick(0)),
         skipped(tick(3)),
         skipped(tick(1)),
@@ -165,7 +172,7 @@ async fn the_end_of_a_chain_is_found_behind_many_runs_taken_back(on: Bundle) {
     job.chain_seq = 100;
     let chain = |ordinal| {
         let run = Run { fire_key: FireKey::Chain(ordinal), tick: None, ..on.run(&job, START) };
-        let mut end = ended(&run, Ended::Cancelled);
+        let mut end = ended(&run, Ended::Cancelled(CancelCause::Requested));
         end.ended_at = START.plus(ordinal.cast_signed());
         after_end(&run, &end)
     };

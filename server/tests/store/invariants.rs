@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use fastjob_core::clock::SystemClock;
-use fastjob_core::domain::{AttemptEnd, Ended, FireKey, Gap, GapReason, Job, Run, SkipReason, Source, State};
+use fastjob_core::domain::{
+    AttemptEnd, CancelCause, Ended, FireKey, Gap, GapReason, Job, Run, SkipReason, Source, State,
+};
 use fastjob_core::id::RequestId;
 use fastjob_core::shard::{Rows, RunChanged};
 use fastjob_server::config::{self, Config, Sources};
@@ -286,7 +288,7 @@ async fn end_them(
         due: START.plus(10),
         fail_count: 1,
         lost_count: 0,
-        cancel_at: None,
+        cancel: None,
         error: None,
     };
     let mut failed = on.attempt(done, 1);
@@ -298,7 +300,7 @@ async fn end_them(
     let ends = vec![
         ended(&after_start(&done, &second), Ended::Succeeded),
         ended(first, Ended::Succeeded),
-        ended(keyed, Ended::Cancelled),
+        ended(keyed, Ended::Cancelled(CancelCause::Requested)),
         ended(skipped, Ended::Skipped(SkipReason::Deleted)),
     ];
     let deleted = Job { revision: 2, deleted_at: Some(START.plus(9)), ..gone.clone() };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use fastjob_core::clock::Millis;
 use fastjob_core::domain::{
-    Ended, FailReason, Failure, FireKey, Job, Payload, Run, SkipReason, Source, State,
+    CancelCause, Ended, FailReason, Failure, FireKey, Job, Payload, Run, SkipReason, Source, State,
 };
 use fastjob_core::id::RunId;
 use fastjob_core::shard::{DuePage, Needs, Rows, RunChanged};
@@ -27,7 +27,7 @@ enum Step {
 const ENDS: [Ended; 4] = [
     Ended::Succeeded,
     Ended::Failed(FailReason::Timeout),
-    Ended::Cancelled,
+    Ended::Cancelled(CancelCause::Requested),
     Ended::Skipped(SkipReason::StartDeadline),
 ];
 
@@ -139,7 +139,7 @@ fn retried(run: &Run, due: Millis) -> RunChanged {
         due,
         fail_count: run.fail_count + 1,
         lost_count: run.lost_count,
-        cancel_at: run.cancel_at,
+        cancel: run.cancel,
         error: Some(Failure::new("Oops", "again", "")),
     }
 }

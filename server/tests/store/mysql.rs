@@ -112,7 +112,7 @@ async fn servers_that_open_an_empty_database_at_once_migrate_it_once(server: &Ma
         store.unwrap().close().await;
     }
     let applied = "SELECT version, name, applied_at IS NOT NULL FROM fastjob_schema";
-    assert_eq!(sql(server, &url, applied), "1\tinit\t1\n");
+    assert_eq!(sql(server, &url, applied), "1\tinit\t1\n2\tcluster_key\t1\n3\tpolicies\t1\n");
     assert_eq!(sql(server, &url, "SELECT COUNT(*) FROM fastjob_change"), "2\n");
 }
 
@@ -122,14 +122,15 @@ async fn a_migration_that_was_cut_off_is_run_once_more(server: &MariaDb) {
     sql(
         server,
         &url,
-        "DROP TABLE fastjob_inbox; DROP TABLE fastjob_change; UPDATE fastjob_schema SET applied_at = NULL",
+        "DROP TABLE fastjob_inbox; DROP TABLE fastjob_change; DELETE FROM fastjob_schema WHERE version > 1;
+         UPDATE fastjob_schema SET applied_at = NULL",
     );
     open_at(&url.replace("mysql:", "MariaDB:")).await.unwrap().close().await;
     assert_eq!(
         sql(server, &url, "SELECT COUNT(*) FROM fastjob_inbox; SELECT COUNT(*) FROM fastjob_change"),
         "0\n2\n"
     );
-    assert_eq!(sql(server, &url, "SELECT COUNT(applied_at) FROM fastjob_schema"), "1\n");
+    assert_eq!(sql(server, &url, "SELECT COUNT(applied_at) FROM fastjob_schema"), "3\n");
 }
 
 async fn tables_of_others_are_not_taken_for_its_own(server: &MariaDb) {

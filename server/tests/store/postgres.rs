@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fastjob_core::clock::ManualClock;
-use fastjob_core::domain::{Ended, Failure, FireKey, Job, Run, State};
+use fastjob_core::domain::{CancelCause, Ended, Failure, FireKey, Job, Run, State};
 use fastjob_core::shard::{Cursor, DuePage, InboxFailed, Needs, Rows, RunChanged, RunCopied};
 use fastjob_server::store::{ErrorKind, LedgerFilter, RunFilter, Store, StoreError, TurnEnd};
 use sqlx::{Connection, PgConnection};
@@ -44,7 +44,10 @@ async fn servers_that_open_an_empty_database_at_once_migrate_it_once() {
     for store in [opened.0, opened.1, opened.2, opened.3] {
         store.unwrap().close().await;
     }
-    assert_eq!(sql(&url, "SELECT string_agg(version || name, ' ') FROM fastjob_schema"), "1init\n");
+    assert_eq!(
+        sql(&url, "SELECT string_agg(version || name, ' ' ORDER BY version) FROM fastjob_schema"),
+        "1init 2cluster_key 3policies\n"
+    );
 }
 
 #[tokio::test]
@@ -163,7 +166,7 @@ async fn a_text_with_a_nul_is_stored_with_a_sign_in_its_place() {
     let run = on.run(&job, START);
     on.commit(Rows { jobs_created: vec![job], runs_created: vec![run.clone()], ..Rows::default() }).await;
     let error = |message: &str| Failure { class: "Error".into(), message: message.into(), trace: "".into() };
-    let mut end = ended(&run, Ended::Cancelled);
+    let mut end = ended(&run, Ended::Cancelled(CancelCause::Requested));
     end.error = Some(error("a\0b"));
     on.commit(Rows { runs_ended: vec![end], ..Rows::default() }).await;
     let (read, _) = on.run_get(on.app.id, run.id).await.unwrap().unwrap();
@@ -352,14 +355,14 @@ pub(crate) async fn work(on: &Bundle) {
             due: START.plus(9),
             fail_count: 1,
             lost_count: 0,
-            cancel_at: None,
+            cancel: None,
             error: None,
         };
         on.commit(Rows {
             runs_changed: runs[4..6].iter().map(changed).collect(),
             runs_ended: runs[6..9]
                 .iter()
-                .map(|run| ended(run, Ended::Cancelled))
+                .map(|run| ended(run, Ended::Cancelled(CancelCause::Requested)))
                 .chain(runs[9..].iter().map(|run| ended(run, Ended::Succeeded)))
                 .collect(),
             attempts: runs[4..6].iter().map(|run| on.attempt(run, 1)).collect(),

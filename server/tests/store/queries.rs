@@ -1,16 +1,21 @@
 //! What clients and people ask.
 
 use fastjob_core::clock::Millis;
-use fastjob_core::domain::{Ended, FireKey, Gap, GapReason, Job, Run, SkipReason, Source};
+use fastjob_core::domain::{
+    Definition, Ended, FireKey, Gap, GapReason, Job, Revision, Run, SkipReason, Source, Trigger,
+};
 use fastjob_core::id::{AppId, RunId};
 use fastjob_core::shard::Rows;
-use fastjob_server::store::{LedgerEntry, LedgerFilter, RunFilter};
+use fastjob_server::store::{JobFilter, LedgerEntry, LedgerFilter, RunFilter};
 
 use crate::bundle::{Bundle, START, after_end, after_start, ended, name};
 
 crate::on_every_backend! {
     jobs_are_listed_in_order_of_name_page_by_page
     the_newest_job_of_a_name_is_the_living_one_else_the_last_deleted
+    every_job_that_there_ever_was_is_listed_in_order_of_name_and_id_page_by_page
+    the_revisions_of_a_job_are_read_in_order_page_by_page
+    enabled_jobs_without_a_next_tick_are_found_page_by_page
     a_run_is_given_to_its_own_app_with_its_attempts_oldest_first
     a_run_is_found_by_its_fire_key_also_when_its_job_is_deleted
     runs_are_listed_newest_first_by_job_state_and_page
@@ -40,6 +45,79 @@ async fn the_newest_job_of_a_name_is_the_living_one_else_the_last_deleted(on: Bu
     assert_eq!(on.job_newest(on.app.id, &name("a")).await.unwrap(), Some(last));
     assert_eq!(on.job_newest(on.app.id, &name("b")).await.unwrap(), Some(living));
     assert_eq!(on.job_newest(on.app.id, &name("c")).await.unwrap(), None);
+}
+
+async fn every_job_that_there_ever_was_is_listed_in_order_of_name_and_id_page_by_page(on: Bundle) {
+    let gone = |text: &str, at: i64| Job { deleted_at: Some(START.plus(at)), ..on.job(text) };
+    let mut jobs = vec![gone("b", 1), gone("b", 2), on.job("b"), on.job("a"), gone("c", 3)];
+    on.commit(Rows { jobs_created: jobs.clone(), ..Rows::default() }).await;
+    jobs.sort_by(|one, other| (&one.name, one.id.as_bytes()).cmp(&(&other.name, other.id.as_bytes())));
+    for limit in [1, 2, 9] {
+        assert_eq!(every_job(&on, None, limit).await, jobs);
+        assert_eq!(every_job(&on, Some("b"), limit).await, jobs[1..4]);
+    }
+    assert_eq!(every_job(&on, Some("d"), 9).await, []);
+    let foreign = JobFilter { limit: 9, ..JobFilter::default() };
+    assert_eq!(on.job_list_all(AppId(99), &foreign).await.unwrap(), []);
+    assert_eq!(on.job_by_id(on.app.id, jobs[2].id).await.unwrap().as_ref(), Some(&jobs[2]));
+    assert_eq!(on.job_by_id(AppId(99), jobs[2].id).await.unwrap(), None);
+    assert_eq!(on.job_by_id(on.app.id, on.id()).await.unwrap(), None);
+}
+
+async fn every_job(on: &Bundle, named: Option<&str>, limit: u32) -> Vec<Job> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let filter = JobFilter { name: named.map(name), after, limit };
+        let page = on.job_list_all(on.app.id, &filter).await.unwrap();
+        let Some(last) = page.last() else { return all };
+        after = Some((last.name.clone(), last.id));
+        all.extend(page);
+    }
+}
+
+async fn the_revisions_of_a_job_are_read_in_order_page_by_page(on: Bundle) {
+    let (job, other) = (on.job("a"), on.job("b"));
+    on.commit(Rows { jobs_created: vec![job.clone(), other.clone()], ..Rows::default() }).await;
+    let off = Job { revision: 2, enabled: false, updated_at: START.plus(5), ..job.clone() };
+    let gone = Job { revision: 3, deleted_at: Some(START.plus(9)), updated_at: START.plus(9), ..off.clone() };
+    for revised in [&off, &gone] {
+        on.commit(Rows { jobs_revised: vec![revised.clone()], ..Rows::default() }).await;
+    }
+    let revision = |job: &Job, from| Revision {
+        revision: job.revision,
+        from,
+        definition: job.definition.clone(),
+        enabled: job.enabled,
+        deleted: job.deleted_at.is_some(),
+    };
+    let all = [revision(&job, job.updated_at), revision(&off, START.plus(5)), revision(&gone, START.plus(9))];
+    assert_eq!(on.job_history(job.id, 0, 9).await.unwrap(), all);
+    assert_eq!(on.job_history(job.id, 0, 2).await.unwrap(), all[..2]);
+    assert_eq!(on.job_history(job.id, 2, 2).await.unwrap(), all[2..]);
+    assert_eq!(on.job_history(job.id, 3, 2).await.unwrap(), []);
+    assert_eq!(on.job_history(other.id, 0, 9).await.unwrap(), [revision(&other, other.updated_at)]);
+}
+
+async fn enabled_jobs_without_a_next_tick_are_found_page_by_page(on: Bundle) {
+    let lost = |text: &str| Job { next_at: None, ..on.job(text) };
+    let triggered = |text: &str, trigger: Trigger| {
+        let definition = Definition { trigger, ..(*on.job(text).definition).clone() };
+        Job { definition: definition.into(), ..lost(text) }
+    };
+    let every = Trigger::FixedRate { period_ms: 5_000, phase: None };
+    let mut found = [triggered("a", every.clone()), triggered("b", every), lost("c")];
+    found.sort_by_key(|job| job.id);
+    let others = [
+        Job { enabled: false, ..lost("d") },
+        Job { deleted_at: Some(START), ..lost("e") },
+        Job { next_at: Some(START), ..on.job("f") },
+        triggered("g", Trigger::Api),
+        triggered("h", Trigger::FixedDelay { delay_ms: 5 }),
+    ];
+    let jobs_created = found.iter().cloned().chain(others).collect();
+    on.commit(Rows { jobs_created, ..Rows::default() }).await;
+    assert_eq!(on.jobs_tickless(None, 2).await.unwrap(), found[..2]);
+    assert_eq!(on.jobs_tickless(Some(found[1].id), 2).await.unwrap(), found[2..]);
 }
 
 async fn a_run_is_given_to_its_own_app_with_its_attempts_oldest_first(on: Bundle) {

@@ -157,8 +157,13 @@ impl Fleet {
 
     /// A client of the app `demo` that knows every server.
     pub(crate) async fn client(&self) -> Client {
+        self.client_of(APP, &self.token).await
+    }
+
+    /// As [`Fleet::client`], of another app.
+    pub(crate) async fn client_of(&self, app: &str, token: &str) -> Client {
         let servers: Vec<_> = self.servers.iter().map(|server| server.rpc.clone()).collect();
-        Client::connect(Options::new(servers, APP, self.token.clone())).await.unwrap()
+        Client::connect(Options::new(servers, app, token.to_owned())).await.unwrap()
     }
 
     /// A worker of the handler `work`, and the job of the same name.
@@ -170,19 +175,24 @@ impl Fleet {
 
     /// A run of this key from its trigger to its success, however often the calls have to be repeated.
     pub(crate) async fn runs(&self, client: &Client, key: &str) {
-        let run = async {
-            loop {
-                let Ok(fired) = client.trigger(Trigger::of("work").key(key)).await else { continue };
-                let Ok(run) = client.run_wait(fired.run.id, Some(PATIENCE)).await else { continue };
-                return run.state;
-            }
-        };
-        assert_eq!(tokio::time::timeout(2 * PATIENCE, run).await.unwrap(), RunState::Succeeded);
+        runs(client, "work", key).await;
     }
 
     pub(crate) fn log(&self, server: usize) -> String {
         std::fs::read_to_string(self.servers[server].log()).unwrap()
     }
+}
+
+/// A run of this job and key from its trigger to its success, however often the calls have to be repeated.
+pub(crate) async fn runs(client: &Client, job: &str, key: &str) {
+    let run = async {
+        loop {
+            let Ok(fired) = client.trigger(Trigger::of(job).key(key)).await else { continue };
+            let Ok(run) = client.run_wait(fired.run.id, Some(PATIENCE)).await else { continue };
+            return run.state;
+        }
+    };
+    assert_eq!(tokio::time::timeout(2 * PATIENCE, run).await.unwrap(), RunState::Succeeded, "{job}");
 }
 
 /// Epochs by app.

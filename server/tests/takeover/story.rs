@@ -1,8 +1,11 @@
 //! Each way in which an owner goes.
 
+use fastjob_core::client::Job;
+use fastjob_core::worker::{Context, HandlerError, Worker};
+use futures_util::future::join_all;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::fleet::{Fleet, Owned, epochs};
+use crate::fleet::{Fleet, Owned, epochs, runs};
 use crate::harness::PATIENCE;
 use crate::postgres::Durability;
 
@@ -109,6 +112,38 @@ async fn a_drained_server_stays_up_without_shards_and_says_so() {
         listed.iter().find(|server| server["rpc_address"] == fleet.servers[owner].rpc.as_str()).unwrap();
     assert_eq!((&own["state"], &own["shards"]), (&"draining".into(), &0.into()));
     fleet.runs(&client, "after").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_app_of_64_shards_runs_on_every_server_and_goes_on_when_one_is_killed() {
+    const SHARDS: usize = 64;
+    let mut fleet = Fleet::start(3, 0, Durability::Memory, &SHORT);
+    let made = fleet.ask(0, &["app", "create", "wide", "--shards", "64"]);
+    let owned = fleet.settled(1 + SHARDS);
+    for server in &fleet.servers {
+        let shards = owned.iter().filter(|owned| owned.app == "wide" && owned.server == server.rpc).count();
+        assert!(shards >= SHARDS / 6, "{} has {shards} of {SHARDS} shards", server.rpc);
+    }
+    let client = fleet.client_of("wide", made[0]["token"].as_str().unwrap()).await;
+    let work = async |_: Context| Ok::<_, HandlerError>("done".to_owned());
+    let _worker = Worker::builder(&client).handler("work", work).start().await.unwrap();
+    // Enough names that each shard has some.
+    let jobs: Vec<String> = (0..8 * SHARDS).map(|number| format!("job-{number}")).collect();
+    let puts = jobs.iter().map(|job| client.job_put(Job::named(job).handler("work").api()));
+    join_all(puts).await.into_iter().for_each(|put| drop(put.unwrap()));
+    let hit = fleet.sql("SELECT count(DISTINCT shard) FROM fastjob_job");
+    assert_eq!(hit, SHARDS.to_string(), "every shard has a job");
+    for round in ["before", "after"] {
+        for some in jobs.chunks(SHARDS) {
+            join_all(some.iter().map(|job| runs(&client, job, round))).await;
+        }
+        if round == "before" {
+            fleet.servers[0].kill().unwrap();
+            fleet.without(&fleet.servers[0].rpc, 1 + SHARDS);
+        }
+    }
+    let runs = fleet.sql("SELECT count(*) FROM fastjob_run WHERE fail_count = 0 AND ended_at IS NOT NULL");
+    assert_eq!(runs, (2 * jobs.len()).to_string());
 }
 
 fn pid_of(fleet: &Fleet, server: usize) -> i32 {

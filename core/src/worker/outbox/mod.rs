@@ -6,6 +6,7 @@
 mod elsewhere;
 mod end;
 mod outcome;
+mod quota;
 mod speak;
 mod streams;
 
@@ -34,6 +35,10 @@ pub(in crate::worker) struct Outbox {
     turn: u32,
     held: HashMap<AttemptKey, Held>,
     shards: BTreeMap<u32, Shard>,
+    /// Shards whose owners have runs for the worker and no credit, longest first.
+    wants: VecDeque<u32>,
+    /// Credits said so far.
+    grants: u64,
     streams: HashMap<StreamId, Stream>,
     /// Not followed yet.
     moves: Vec<Move>,
@@ -70,6 +75,8 @@ impl Outbox {
             turn,
             held: HashMap::new(),
             shards: BTreeMap::new(),
+            wants: VecDeque::new(),
+            grants: 0,
             streams: HashMap::new(),
             moves: Vec::new(),
             deadlines: BTreeSet::new(),
@@ -223,6 +230,7 @@ impl Outbox {
             if let Some(shard) = self.shards.get_mut(&key.shard) {
                 shard.held -= 1;
             }
+            self.serve_wants();
         }
     }
 }

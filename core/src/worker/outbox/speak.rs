@@ -78,8 +78,7 @@ impl Outbox {
         let grants = !self.leaving;
         let mut bytes = 0;
         let mut more = false;
-        let (count, slots, mut free) = (self.shards.len(), self.slots, self.free());
-        let turn = self.turn as usize % count.max(1);
+        let (shares, mut free, waiting) = (self.shares(), self.free(), self.waiting());
         for (rank, (&number, shard)) in self.shards.iter_mut().enumerate() {
             if shard.stream != Some(stream) || open.asked.contains(&number) {
                 continue;
@@ -98,12 +97,21 @@ impl Outbox {
                 }
                 shard.ready.pop_front();
             }
-            let share = share(slots, count, (rank + count - turn) % count);
-            let add = share.saturating_sub(shard.unspent + shard.held).min(free);
-            if grants && add > 0 {
+            let add = shares.owed(rank, shard).min(free.saturating_sub(waiting.before(number)));
+            let goes =
+                !messages.is_empty() || is_worth_a_frame(add, shard.unspent, shares.quota(rank, shard));
+            if grants && add > 0 && goes {
                 shard.unspent += add;
                 free -= add;
+                self.grants += 1;
+                shard.granted = self.grants;
+                shard.endowed = false;
+                self.wants.retain(|waiting| *waiting != number);
                 messages.push(say(Said::Credit(v1::Credit { shard: number, add })));
+            }
+            if shard.recall > 0 {
+                shard.recalling = std::mem::take(&mut shard.recall);
+                messages.push(say(Said::Recall(v1::Recall { shard: number, credit: shard.recalling })));
             }
         }
         self.fill_progress(stream, messages);
@@ -143,10 +151,9 @@ pub(super) fn shard_of(outcome: &v1::Outcome) -> u32 {
     outcome.key.as_ref().map_or(0, |key| key.shard)
 }
 
-/// Of `slots`, those of the shard with this rank among `count`.
-fn share(slots: u32, count: usize, rank: usize) -> u32 {
-    let count = u32::try_from(count).unwrap_or(u32::MAX).max(1);
-    slots / count + u32::from(rank < (slots % count) as usize)
+/// Whether credit goes at once, or with the next frame that goes anyway: the owner still has more than is held back.
+fn is_worth_a_frame(add: u32, unspent: u32, quota: u32) -> bool {
+    unspent <= add || u64::from(add) * 4 >= u64::from(quota)
 }
 
 pub(in crate::worker) fn say(message: Said) -> v1::WorkerMessage {

@@ -29,6 +29,16 @@ pub(super) struct Shard {
     /// Credit granted on its stream and not used.
     pub(super) unspent: u32,
     pub(super) held: u32,
+    /// Which of all grants was its last.
+    pub(super) granted: u64,
+    /// It was given slots, and has not been granted any since: they are not taken from it again.
+    pub(super) endowed: bool,
+    /// Slots that it has beyond its even share, or that others have of it.
+    pub(super) lent: i64,
+    /// Credit that is to be taken back, and not asked for yet.
+    pub(super) recall: u32,
+    /// Credit that was asked back; no more is while this is not answered.
+    pub(super) recalling: u32,
     /// Outcomes to be sent.
     pub(super) ready: VecDeque<AttemptKey>,
 }
@@ -82,9 +92,17 @@ impl Outbox {
     /// The shards that the app has: the slots are spread over them.
     pub(in crate::worker) fn locate(&mut self, shards: impl IntoIterator<Item = u32>, now: Duration) {
         for shard in shards {
-            self.shards.entry(shard).or_insert_with(|| Shard::new(now));
+            self.know(shard, now);
         }
         self.wake_all();
+    }
+
+    /// A shard of the app. Each that was not known changes the share of all.
+    fn know(&mut self, number: u32, now: Duration) {
+        if !self.shards.contains_key(&number) {
+            self.shards.insert(number, Shard::new(now));
+            self.shards.values_mut().for_each(|shard| shard.lent = 0);
+        }
     }
 
     /// A stream begins: nothing is sent on it before its Welcome but the Hello.
@@ -104,9 +122,11 @@ impl Outbox {
                 self.disown(&key, CancelReason::Lost, now, &mut Vec::new());
             }
         }
-        for shard in self.shards.values_mut().filter(|shard| shard.stream == Some(stream)) {
+        for (number, shard) in self.shards.iter_mut().filter(|(_, shard)| shard.stream == Some(stream)) {
             shard.detach(now);
+            self.wants.retain(|waiting| waiting != number);
         }
+        self.serve_wants();
     }
 
     /// An owner has judged a Hello: which shard this stream serves, and what is not wanted any more.
@@ -117,6 +137,7 @@ impl Outbox {
         now: Duration,
         events: &mut Vec<Event>,
     ) -> Greeted {
+        welcome.shards.iter().for_each(|of| self.know(of.shard, now));
         let Some(opened) = self.streams.get_mut(&stream) else { return Greeted::Refused };
         let mut greeted = Greeted::Refused;
         for of in &welcome.shards {
@@ -124,7 +145,7 @@ impl Outbox {
             if welcome.ordinal != 0 && welcome.ordinal != newest {
                 return Greeted::Outdated;
             }
-            let shard = self.shards.entry(of.shard).or_insert_with(|| Shard::new(now));
+            let shard = self.shards.get_mut(&of.shard).expect("known by now");
             opened.asked.remove(&of.shard);
             if of.epoch < shard.floor_at(now) {
                 continue;
@@ -158,7 +179,8 @@ impl Outbox {
         for (number, shard) in &mut self.shards {
             let named = shards.is_empty() || shards.contains(number);
             if named && shard.stream.is_none_or(|served| served == stream) {
-                shard.unspent = 0;
+                shard.void_credit();
+                self.wants.retain(|waiting| waiting != number);
                 shard.ready.clear();
             }
         }
@@ -216,8 +238,10 @@ impl Outbox {
         for (number, shard) in &mut self.shards {
             if shard.stream == Some(stream) && (shards.is_empty() || shards.contains(number)) {
                 shard.detach(now);
+                self.wants.retain(|waiting| waiting != number);
             }
         }
+        self.serve_wants();
         if let Some(open) = self.streams.get_mut(&stream) {
             open.moved = true;
             open.wake.notify_one();
@@ -292,7 +316,10 @@ impl Outbox {
     }
 
     pub(super) fn wake(&self, shard: u32) {
-        let stream = self.shards.get(&shard).and_then(|shard| shard.stream);
+        self.wake_stream(self.shards.get(&shard).and_then(|shard| shard.stream));
+    }
+
+    pub(super) fn wake_stream(&self, stream: Option<StreamId>) {
         if let Some(open) = stream.and_then(|stream| self.streams.get(&stream)) {
             open.wake.notify_one();
         }
@@ -317,8 +344,21 @@ impl Shard {
             soonest_lost: Duration::MAX,
             unspent: 0,
             held: 0,
+            granted: 0,
+            endowed: false,
+            lent: 0,
+            recall: 0,
+            recalling: 0,
             ready: VecDeque::new(),
         }
+    }
+
+    /// Its stream grants nothing any more: what was granted is void.
+    pub(super) fn void_credit(&mut self) {
+        self.unspent = 0;
+        self.endowed = false;
+        self.recall = 0;
+        self.recalling = 0;
     }
 
     /// The highest epoch seen, as long as it counts; else 0.
@@ -355,12 +395,12 @@ impl Shard {
         self.down = None;
         self.lost_after = if lost_after.is_zero() { Duration::MAX } else { lost_after };
         self.soonest_lost = self.soonest_lost.min(self.lost_after);
-        self.unspent = 0;
+        self.void_credit();
     }
 
     fn detach(&mut self, now: Duration) {
         self.stream = None;
-        self.unspent = 0;
+        self.void_credit();
         self.down = Some(now);
     }
 }

@@ -3,5 +3,6 @@
 mod handlers;
 mod outbox;
 mod owners;
+mod relay;
 mod server;
 mod streams;

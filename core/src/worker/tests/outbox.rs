@@ -24,6 +24,8 @@ enum Step {
     Dispatch(usize, u32),
     Move(usize, Vec<u32>),
     Forget(usize, u32),
+    /// It has runs of a shard and no credit.
+    Want(usize, u32),
     /// The oldest word under way on a stream arrives.
     Deliver(usize),
     /// The worker says what there is to say.
@@ -94,6 +96,13 @@ impl Story {
                 if let Some(link) = pick(&mut self.links, *at).filter(|link| link.owns.contains(shard)) {
                     link.credit.insert(*shard, 0);
                     link.under_way.push_back(Say::HelloAgain(v1::HelloAgain { shard: *shard }));
+                }
+            }
+            Step::Want(at, shard) => {
+                if let Some(link) =
+                    pick(&mut self.links, *at).filter(|link| link.credit.get(shard) == Some(&0))
+                {
+                    link.under_way.push_back(Say::Wanting(v1::Wanting { shard: *shard }));
                 }
             }
             Step::Deliver(at) => self.deliver(*at),
@@ -215,6 +224,8 @@ impl Story {
                 let due = self.outbox.take_due(id);
                 self.hello(at, &due);
             }
+            Say::Wanting(wanting) => self.outbox.want(id, wanting.shard),
+            Say::Recalled(recalled) => self.outbox.recalled(id, &recalled),
             _ => unreachable!("nothing else is sent"),
         }
     }
@@ -251,6 +262,15 @@ impl Story {
                         pick(&mut self.links, at).expect("as above").credit.get_mut(&credit.shard)
                     {
                         *of += credit.add;
+                    }
+                }
+                Said::Recall(recall) => {
+                    let link = pick(&mut self.links, at).expect("as above");
+                    if let Some(of) = link.credit.get_mut(&recall.shard) {
+                        let credit = recall.credit.min(*of);
+                        *of -= credit;
+                        let shard = recall.shard;
+                        link.under_way.push_back(Say::Recalled(v1::Recalled { shard, credit }));
                     }
                 }
                 Said::Outcome(outcome) => self.note(outcome),
@@ -299,6 +319,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (at(), 0..SHARDS).prop_map(|(at, shard)| Step::Dispatch(at, shard)),
         1 => (at(), prop::sample::subsequence(vec![0, 1, 2], 0..=2)).prop_map(|(at, shards)| Step::Move(at, shards)),
         1 => (at(), 0..SHARDS).prop_map(|(at, shard)| Step::Forget(at, shard)),
+        4 => (at(), 0..SHARDS).prop_map(|(at, shard)| Step::Want(at, shard)),
         12 => at().prop_map(Step::Deliver),
         8 => at().prop_map(Step::Fill),
         1 => at().prop_map(Step::End),
@@ -317,6 +338,68 @@ fn connected(story: &mut Story, owns: &[u32]) -> usize {
     owns.iter().for_each(|_| story.deliver(at));
     story.fill(at);
     at
+}
+
+/// The owners of the `busy` shards always have runs: so many attempts are run, each to its end. Answers how many each shard
+/// got.
+fn worked(story: &mut Story, busy: &[u32], attempts: usize) -> BTreeMap<u32, usize> {
+    let mut got = BTreeMap::new();
+    let mut told = BTreeMap::new();
+    while got.values().sum::<usize>() < attempts {
+        let before = (got.clone(), told.clone());
+        for at in 0..story.links.len() {
+            for shard in story.links[at].owns.clone().into_iter().filter(|shard| busy.contains(shard)) {
+                while story.links[at].credit[&shard] > 0 {
+                    told.insert(shard, false);
+                    story.dispatch(at, shard);
+                    *got.entry(shard).or_default() += 1;
+                }
+                if !told.insert(shard, true).unwrap_or(false) {
+                    story.play(&Step::Want(at, shard));
+                }
+            }
+            while !story.links[at].under_way.is_empty() {
+                story.deliver(at);
+            }
+        }
+        // The oldest first.
+        story.taken.reverse();
+        story.play(&Step::Complete(story.taken.len().saturating_sub(1)));
+        story.taken.reverse();
+        for at in 0..story.links.len() {
+            story.fill(at);
+        }
+        while !story.unjudged.is_empty() {
+            story.play(&Step::Acknowledge(0, false));
+        }
+        for at in 0..story.links.len() {
+            story.fill(at);
+        }
+        assert_ne!((got.clone(), told.clone()), before, "nothing goes on");
+    }
+    got
+}
+
+#[test]
+fn with_fewer_slots_than_shards_each_that_has_runs_is_served_in_its_turn() {
+    for slots in 1..=2 {
+        let mut story = Story::new(slots, 0);
+        connected(&mut story, &[0, 1]);
+        connected(&mut story, &[2]);
+        let got = worked(&mut story, &[0, 1, 2], 60);
+        assert!((0..3).all(|shard| got[&shard] >= 18), "{slots} slots: {got:?}");
+    }
+}
+
+#[test]
+fn a_shard_that_alone_has_runs_gets_every_slot_and_gives_them_up_again() {
+    let mut story = Story::new(9, 0);
+    let at = connected(&mut story, &[0, 1]);
+    connected(&mut story, &[2]);
+    worked(&mut story, &[1], 60);
+    assert_eq!(story.taken.len() + story.links[at].credit[&1] as usize, 9, "of the others' slots, too");
+    let got = worked(&mut story, &[0, 1, 2], 90);
+    assert!((0..3).all(|shard| got[&shard] >= 20), "{got:?}");
 }
 
 #[test]
@@ -342,6 +425,31 @@ fn a_new_owner_is_told_what_is_held_and_takes_the_shard_from_a_stream_that_still
     let said: Vec<_> = messages.into_iter().filter_map(|message| message.message).collect();
     let credit = v1::Credit { shard: 0, add: 1 };
     assert!(matches!(&said[..], [Said::Outcome(_), Said::Credit(of)] if *of == credit), "{said:?}");
+}
+
+#[test]
+fn a_little_credit_waits_for_the_next_frame_and_a_quarter_of_the_slots_goes_at_once() {
+    let mut story = Story::new(8, 0);
+    story.outbox = Outbox::new(8, 0);
+    story.outbox.locate([0], story.now);
+    let at = connected(&mut story, &[0]);
+    let executed = |story: &mut Story, runs: usize| {
+        for _ in 0..runs {
+            story.dispatch(at, 0);
+            story.deliver(at);
+            story.play(&Step::Complete(0));
+        }
+        story.fill(at);
+        let beside = story.links[at].credit[&0];
+        for _ in 0..runs {
+            story.play(&Step::Acknowledge(0, false));
+        }
+        story.fill(at);
+        (beside, story.links[at].credit[&0])
+    };
+    assert_eq!(executed(&mut story, 1), (7, 7), "one slot is not worth a frame");
+    assert_eq!(executed(&mut story, 1), (7, 7), "it goes beside the next outcome, whose own waits in turn");
+    assert_eq!(executed(&mut story, 2), (6, 8), "two are");
 }
 
 #[test]

@@ -179,6 +179,17 @@ async fn while_the_owner_cannot_be_reached_another_server_hears_what_runs_and_ho
 }
 
 #[tokio::test]
+async fn an_owner_that_stands_still_before_its_welcome_is_left_once_another_has_taken_over() {
+    let [mut a, mut b] = Server::cluster().await;
+    a.owns(0, 5);
+    let _taker = puller(&a, 1).await;
+    let (_still, _) = a.stream().await;
+    b.owns(0, 6);
+    let new = tokio::time::timeout(Duration::from_secs(5), b.welcomed_for(&[0], 6));
+    new.await.expect("it does not wait for the Welcome").granted(1).await;
+}
+
+#[tokio::test]
 async fn a_lower_epoch_than_the_one_known_is_not_followed() {
     let [a, mut b] = Server::cluster().await;
     b.owns(0, 7);

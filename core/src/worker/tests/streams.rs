@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::relay::Relay;
 use super::server::{Server, ack, dispatch, key, patient, run, welcome};
 use crate::client::ErrorKind;
 use crate::domain::Payload;
@@ -349,4 +350,19 @@ async fn a_blocked_take_comes_back_with_a_batch_and_when_it_is_woken() {
         tokio::task::yield_now().await;
     }
     assert_eq!(thread.join().expect("no panic"), 0);
+}
+
+#[tokio::test]
+async fn a_connection_that_went_silent_is_not_used_for_the_next_stream() {
+    let mut server = Server::start().await;
+    let relay = Relay::before(&server.address).await;
+    server.address = relay.address.clone();
+    server.owns(0, 1);
+    let _taker = puller(&server, 1).await;
+    let (mut stream, _) = server.stream().await;
+    stream.say(Say::Welcome(v1::Welcome { silence_ms: 500, ..welcome(1) })).await;
+    stream.granted(1).await;
+    relay.silence();
+    let next = tokio::time::timeout(Duration::from_secs(8), server.stream()).await;
+    next.expect("it does not wait until the connection is known to be dead");
 }

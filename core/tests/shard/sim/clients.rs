@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use fastjob_core::domain::{
     Backoff, CatchUp, CatchUpPolicy, Cron, Definition, Dialect, Limits, ManagedBy, Name, Overlap, Payload,
-    Retry, Routing, Source, State, Trigger,
+    Retry, Routing, Source, State, Timing, Trigger,
 };
 use fastjob_core::id::{Id, RunId};
 use fastjob_core::shard::{Call, Command, Fire, JobPut, Order, Reply, When};
@@ -220,7 +220,7 @@ impl Sim {
             },
             idempotency_key: (key < 15).then(|| Arc::from(format!("key {key}"))),
             request: Id::new(millis(self.now), &mut self.chance),
-            overlap: self.pick(&[None, Some(Overlap::AllowAll)]),
+            overlap: self.pick(&[None, None, Some(Overlap::AllowAll), Some(Overlap::BufferAll)]),
             source: self.pick(&[Source::Api, Source::Manual]),
         }
     }
@@ -232,11 +232,11 @@ impl Sim {
             }
             // To compile an expression takes long without optimization, as the owner does at each load.
             "cron" if !self.crons => Trigger::FixedRate { period_ms: 4_000, phase: Some(millis(0)) },
-            "cron" => Trigger::Cron(Cron {
-                expression: format!("*/{} * * * * ?", self.pick(&[2, 4, 5])),
-                dialect: Dialect::Quartz,
-                zone: "UTC".into(),
-            }),
+            "cron" => Trigger::Cron(Cron::new(
+                format!("*/{} * * * * ?", self.pick(&[2, 4, 5])),
+                Dialect::Quartz,
+                "UTC",
+            )),
             "at" => {
                 let from = millis(self.now);
                 Trigger::At((1..6).map(|n| from.plus(n * n * 777)).collect())
@@ -248,8 +248,9 @@ impl Sim {
             handler: named(self.pick(&["a", "b"])),
             trigger,
             params: Payload::text(format!("{}", self.below(3))),
+            timing: Timing { jitter_ms: self.pick(&[0, 0, 900]), ..Timing::default() },
             catch_up: CatchUp {
-                policy: self.pick(&[CatchUpPolicy::Latest, CatchUpPolicy::None]),
+                policy: self.pick(&[CatchUpPolicy::Latest, CatchUpPolicy::None, CatchUpPolicy::All(5)]),
                 threshold_ms: self.pick(&[0, 2_000, 60_000]),
                 window_ms: None,
             },
@@ -262,11 +263,7 @@ impl Sim {
     fn limits(&mut self, name: &str) -> Limits {
         Limits {
             // One job keeps its policy, so that disjointness can be judged over its whole life.
-            overlap: if name == "strict" {
-                Overlap::Skip
-            } else {
-                self.pick(&[Overlap::Skip, Overlap::AllowAll])
-            },
+            overlap: if name == "strict" { Overlap::Skip } else { self.pick(&Overlap::ALL) },
             retry: Retry {
                 retries: self.below(3) as u32,
                 backoff: Backoff::Fixed,

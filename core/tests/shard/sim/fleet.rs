@@ -257,6 +257,7 @@ impl Sim {
                 reason => self.tell_handler(worker, key, reason, grace_ms),
             },
             Some(Frame::Ack { key, verdict }) => self.acknowledged(worker, key, verdict),
+            Some(Frame::Wanting | Frame::Recalled { .. }) => {}
             Some(Frame::HelloAgain) => self.greet(worker, id),
         }
     }

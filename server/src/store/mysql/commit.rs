@@ -66,6 +66,8 @@ async fn write_runs(to: &mut Link, rows: &Joined<'_>) -> Result<(), StoreError> 
     let mut limits = LimitsTexts::default();
     let (waiting, others) = rows.runs_created();
     RUNS_WAITING.write(to, &waiting, |row, run| values::run_waiting(row, run, &mut limits)).await?;
+    let (sent, others) = values::runs_sent(others);
+    RUNS_SENT.write(to, &sent, |row, run| values::run_sent(row, run, &mut limits)).await?;
     RUNS_CREATED.write(to, &others, |row, run| values::run_created(row, run, &mut limits)).await?;
     RUNS_STARTED.write(to, &rows.all(|rows| &rows.runs_started), values::run_started).await?;
     RUNS_CHANGED.write(to, &rows.all(|rows| &rows.runs_changed), values::run_changed).await?;
@@ -74,7 +76,9 @@ async fn write_runs(to: &mut Link, rows: &Joined<'_>) -> Result<(), StoreError> 
             values::run_copied(row, copied, &mut limits)
         })
         .await?;
-    RUNS_ENDED.write(to, &rows.all(|rows| &rows.runs_ended), values::run_ended).await
+    let (succeeded, ended) = rows.runs_ended();
+    RUNS_SUCCEEDED.write(to, &succeeded, values::run_succeeded).await?;
+    RUNS_ENDED.write(to, &ended, values::run_ended).await
 }
 
 const FENCES: Bulk = Bulk {
@@ -132,9 +136,19 @@ const RUNS_WAITING: Bulk = Bulk {
     what: "new scheduled runs",
     head: &["INSERT INTO fastjob_run (id, app_id, shard, job_id, job_name, fire_key, source, tick, due_at, revision,
                handler, params_encoding, params, limits, state, attempt, fail_count, lost_count, created_at,
-               idempotency_key, retry_of)
+               idempotency_key, retry_of, jitter_ms)
            VALUES"],
-    list: List::Values(21),
+    list: List::Values(22),
+    tail: "",
+};
+
+const RUNS_SENT: Bulk = Bulk {
+    what: "new dispatched runs",
+    head: &["INSERT INTO fastjob_run (id, app_id, shard, job_id, job_name, fire_key, source, tick, due_at, revision,
+               handler, params_encoding, params, limits, state, attempt, fail_count, lost_count, created_at,
+               idempotency_key, retry_of, jitter_ms, token, session_id, worker, server_id, epoch, dispatched_at)
+           VALUES"],
+    list: List::Values(28),
     tail: "",
 };
 
@@ -142,10 +156,10 @@ const RUNS_CREATED: Bulk = Bulk {
     what: "new runs",
     head: &["INSERT INTO fastjob_run (id, app_id, shard, job_id, job_name, fire_key, source, tick, due_at, revision,
                handler, params_encoding, params, limits, state, attempt, fail_count, lost_count, created_at,
-               idempotency_key, retry_of, token, session_id, worker, server_id, epoch, dispatched_at, reason,
+               idempotency_key, retry_of, jitter_ms, token, session_id, worker, server_id, epoch, dispatched_at, reason,
                started_at, cancel_at, ended_at, result_encoding, result, error_class, error_message, error_trace)
            VALUES"],
-    list: List::Values(36),
+    list: List::Values(37),
     tail: "",
 };
 
@@ -162,10 +176,11 @@ const RUNS_STARTED: Bulk = Bulk {
 const RUNS_CHANGED: Bulk = Bulk {
     what: "changed runs",
     head: &["UPDATE"],
-    list: List::Table("innnnnttt"),
+    list: List::Table("innnnntttt"),
     tail: "STRAIGHT_JOIN fastjob_run run ON run.id = v.c1
            SET run.state = v.c2, run.due_at = v.c3, run.fail_count = v.c4, run.lost_count = v.c5,
-               run.cancel_at = v.c6, run.error_class = v.c7, run.error_message = v.c8, run.error_trace = v.c9,
+               run.cancel_at = v.c6, run.reason = v.c7, run.error_class = v.c8, run.error_message = v.c9,
+               run.error_trace = v.c10,
                run.token = IF(v.c2 = 0, NULL, run.token), run.session_id = IF(v.c2 = 0, NULL, run.session_id),
                run.worker = IF(v.c2 = 0, NULL, run.worker), run.server_id = IF(v.c2 = 0, NULL, run.server_id),
                run.epoch = IF(v.c2 = 0, NULL, run.epoch),
@@ -180,6 +195,16 @@ const RUNS_COPIED: Bulk = Bulk {
     tail: "STRAIGHT_JOIN fastjob_run run ON run.id = v.c1
            SET run.revision = v.c2, run.handler = v.c3, run.params_encoding = v.c4, run.params = v.c5,
                run.limits = v.c6
+           WHERE run.ended_at IS NULL",
+};
+
+const RUNS_SUCCEEDED: Bulk = Bulk {
+    what: "succeeded runs",
+    head: &["UPDATE"],
+    list: List::Table("inntb"),
+    tail: "STRAIGHT_JOIN fastjob_run run ON run.id = v.c1
+           SET run.state = 2, run.reason = NULL, run.ended_at = v.c2, run.started_at = v.c3,
+               run.result_encoding = v.c4, run.result = v.c5
            WHERE run.ended_at IS NULL",
 };
 

@@ -112,7 +112,7 @@ impl Pool {
     }
 
     /// The connections of now are not given to anybody any more.
-    fn drop_all(&self) {
+    pub(super) fn drop_all(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 

@@ -81,6 +81,11 @@ impl MySqlStore {
         self.pool.close().await;
     }
 
+    /// No sentence is given a connection of now any more.
+    pub(super) fn leave_connections(&self) {
+        self.pool.drop_all();
+    }
+
     /// A transaction that writes.
     async fn write(&self, what: &str) -> Result<Link, StoreError> {
         if self.access == Access::Look {

@@ -1,15 +1,18 @@
 //! What clients and people ask.
 
-use fastjob_core::domain::{Attempt, FireKey, Gap, Job, Name, Run};
+use fastjob_core::domain::{Attempt, FireKey, Gap, Job, Name, Revision, Run};
 use fastjob_core::id::{AppId, JobId, RunId};
 use sqlx::AssertSqlSafe;
 
 use super::MySqlStore;
 use super::link::Link;
-use crate::store::backend::{LedgerEntry, LedgerFilter, Queries, RunFilter};
+use crate::store::backend::{JobFilter, LedgerEntry, LedgerFilter, Queries, RunFilter};
 use crate::store::error::StoreError;
-use crate::store::keys::{LedgerStart, ledger_page, tick_keys};
-use crate::store::row::{ATTEMPT, GAP, JOB, RUN, Reader, Runs, attempt, gap, job, state_number};
+use crate::store::keys::{LedgerStart, TickKeys, ledger_page};
+use crate::store::row::{
+    ATTEMPT, GAP, JOB, REVISION, RUN, Reader, Runs, attempt, gap, job, revision, state_number,
+};
+use crate::store::shape::MAY_TICK;
 
 /// Above every id.
 const NO_ID: [u8; 16] = [0xff; 16];
@@ -109,17 +112,60 @@ impl Queries for MySqlStore {
         let query = sqlx::query(AssertSqlSafe(sql)).bind(app.0).bind(name.as_str());
         self.all("read the newest job of a name", query).await?.first().map(job).transpose()
     }
+
+    async fn job_by_id(&self, app: AppId, id: JobId) -> Result<Option<Job>, StoreError> {
+        let sql = format!("SELECT {JOB} FROM fastjob_job job WHERE job.id = ? AND job.app_id = ?");
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(&id.as_bytes()[..]).bind(app.0);
+        self.all("read a job by its id", query).await?.first().map(job).transpose()
+    }
+
+    async fn job_list_all(&self, app: AppId, filter: &JobFilter) -> Result<Vec<Job>, StoreError> {
+        let named = if filter.name.is_some() { "job.name = ?" } else { "? IS NULL" };
+        let (after, id) = match &filter.after {
+            Some((name, id)) => (name.as_str(), &id.as_bytes()[..]),
+            None => ("", &[][..]),
+        };
+        let sql = format!(
+            "SELECT {JOB} FROM fastjob_job job FORCE INDEX (fastjob_job_named)
+             WHERE job.app_id = ? AND {named} AND job.name >= ? AND (job.name > ? OR job.id > ?)
+             ORDER BY job.name, job.id LIMIT ?"
+        );
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(app.0).bind(filter.name.as_ref().map(Name::as_str));
+        let query = query.bind(after).bind(after).bind(id).bind(filter.limit);
+        self.all("list all jobs", query).await?.iter().map(job).collect()
+    }
+
+    async fn job_history(&self, job: JobId, after: u64, limit: u32) -> Result<Vec<Revision>, StoreError> {
+        let sql = format!(
+            "SELECT {REVISION} FROM fastjob_job_revision
+             WHERE job_id = ? AND revision > ? ORDER BY revision LIMIT ?"
+        );
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(&job.as_bytes()[..]).bind(after.cast_signed());
+        self.all("read the revisions of a job", query.bind(limit)).await?.iter().map(revision).collect()
+    }
+
+    async fn jobs_tickless(&self, after: Option<JobId>, limit: u32) -> Result<Vec<Job>, StoreError> {
+        let sql = format!(
+            "SELECT {JOB} FROM fastjob_job job
+             WHERE job.id > ? AND job.next_at IS NULL AND job.enabled = 1 AND job.deleted_at IS NULL AND {MAY_TICK}
+             ORDER BY job.id LIMIT ?"
+        );
+        let after = after.unwrap_or(JobId::from_bytes([0; 16]));
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(&after.as_bytes()[..]).bind(limit);
+        self.all("search jobs without a next tick", query).await?.iter().map(job).collect()
+    }
 }
 
 /// Runs of ticks by the range of their fire keys, then those without a tick, which are few for a job with a schedule.
 async fn ledger_runs(read: &mut Link, job: JobId, filter: &LedgerFilter) -> Result<Vec<Run>, StoreError> {
-    let (first, last) = tick_keys(filter.from, filter.to);
+    let keys = TickKeys::of(filter);
     let after = LedgerStart::of(filter);
     let sql = format!(
         "SELECT {RUN}
          FROM (SELECT id, at FROM (
-                   SELECT id, COALESCE(tick, due_at) AS at FROM fastjob_run
-                   WHERE job_id = ? AND fire_key >= ? AND fire_key <= ?
+                   (SELECT id, COALESCE(tick, due_at) AS at FROM fastjob_run
+                    WHERE job_id = ? AND fire_key >= ? AND fire_key <= ?
+                    ORDER BY fire_key LIMIT ?)
                    UNION ALL
                    SELECT id, COALESCE(tick, due_at) AS at FROM fastjob_run
                    WHERE job_id = ? AND (fire_key < 't' OR fire_key > 't~')) fired
@@ -130,8 +176,9 @@ async fn ledger_runs(read: &mut Link, job: JobId, filter: &LedgerFilter) -> Resu
     );
     let query = sqlx::query(AssertSqlSafe(sql))
         .bind(&job.as_bytes()[..])
-        .bind(first)
-        .bind(last)
+        .bind(keys.first)
+        .bind(keys.last)
+        .bind(keys.limit)
         .bind(&job.as_bytes()[..])
         .bind(filter.from.get())
         .bind(filter.to.get())

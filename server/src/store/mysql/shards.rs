@@ -166,7 +166,7 @@ async fn history(read: &mut Link, job: &Job, after: Millis) -> Result<History, S
     let sql = format!(
         "SELECT {RUN} FROM fastjob_run run FORCE INDEX (fastjob_run_open)
          WHERE run.app_id = ? AND run.shard = ? AND run.open_due_at IS NOT NULL AND run.job_id = ? AND run.state = 0
-           AND run.source NOT IN ('api', 'manual')
+           AND run.source NOT IN ('api', 'manual', 'backfill')
          ORDER BY run.due_at, run.id"
     );
     let query = sqlx::query(AssertSqlSafe(sql))

@@ -14,12 +14,17 @@ struct Migration {
 }
 
 /// All of them, in order. One that was released is never changed.
-const MIGRATIONS: [Migration; 2] = [
+const MIGRATIONS: [Migration; 3] = [
     Migration { version: 1, name: "init", sql: include_str!("../../../migrations/postgres/0001_init.sql") },
     Migration {
         version: 2,
         name: "cluster_key",
         sql: include_str!("../../../migrations/postgres/0002_cluster_key.sql"),
+    },
+    Migration {
+        version: 3,
+        name: "policies",
+        sql: include_str!("../../../migrations/postgres/0003_policies.sql"),
     },
 ];
 

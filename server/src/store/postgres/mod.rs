@@ -69,14 +69,19 @@ impl PostgresStore {
     /// writer now.
     pub(super) fn settle<T>(&self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
         if answer.as_ref().is_err_and(StoreError::is_by_a_lost_connection) {
-            let mut pool = self.pool.lock();
-            if !pool.is_closed() {
-                let old = std::mem::replace(&mut *pool, connect::pool(&self.connect, self.max_connections));
-                // Marked as closed at once: its idle connections end, those in use end with their sentences.
-                drop(old.close());
-            }
+            self.leave_connections();
         }
         answer
+    }
+
+    /// No sentence is given a connection of now any more.
+    pub(super) fn leave_connections(&self) {
+        let mut pool = self.pool.lock();
+        if !pool.is_closed() {
+            let old = std::mem::replace(&mut *pool, connect::pool(&self.connect, self.max_connections));
+            // Marked as closed at once: its idle connections end, those in use end with their sentences.
+            drop(old.close());
+        }
     }
 
     /// A connection without a transaction: for one statement that reads.

@@ -1,6 +1,6 @@
 //! What clients and people ask.
 
-use fastjob_core::domain::{Attempt, FireKey, Gap, Job, Name, Run};
+use fastjob_core::domain::{Attempt, FireKey, Gap, Job, Name, Revision, Run};
 use fastjob_core::id::{AppId, JobId, RunId};
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
@@ -8,10 +8,13 @@ use sqlx::postgres::PgConnection;
 use super::PostgresStore;
 use super::fault::fault;
 use super::row::Uuid;
-use crate::store::backend::{LedgerEntry, LedgerFilter, Queries, RunFilter};
+use crate::store::backend::{JobFilter, LedgerEntry, LedgerFilter, Queries, RunFilter};
 use crate::store::error::StoreError;
-use crate::store::keys::{LedgerStart, ledger_page, tick_keys};
-use crate::store::row::{ATTEMPT, GAP, JOB, RUN, Reader, Runs, attempt, gap, job, state_number};
+use crate::store::keys::{LedgerStart, TickKeys, ledger_page};
+use crate::store::row::{
+    ATTEMPT, GAP, JOB, REVISION, RUN, Reader, Runs, attempt, gap, job, revision, state_number,
+};
+use crate::store::shape::MAY_TICK;
 
 impl Queries for PostgresStore {
     async fn job_get(&self, app: AppId, name: &Name) -> Result<Option<Job>, StoreError> {
@@ -150,6 +153,79 @@ impl Queries for PostgresStore {
         one.done().await?;
         row.as_ref().map(job).transpose()
     }
+
+    async fn job_by_id(&self, app: AppId, id: JobId) -> Result<Option<Job>, StoreError> {
+        const WHAT: &str = "read a job by its id";
+        let mut one = self.one(WHAT).await?;
+        let sql = format!("SELECT {JOB} FROM fastjob_job job WHERE job.id = $1 AND job.app_id = $2");
+        let row = sqlx::query(AssertSqlSafe(sql))
+            .bind(Uuid::of(&id))
+            .bind(app.0)
+            .fetch_optional(&mut *one)
+            .await
+            .map_err(|error| fault(WHAT, error))?;
+        one.done().await?;
+        row.as_ref().map(job).transpose()
+    }
+
+    async fn job_list_all(&self, app: AppId, filter: &JobFilter) -> Result<Vec<Job>, StoreError> {
+        const WHAT: &str = "list all jobs";
+        let named = if filter.name.is_some() { "job.name = $2" } else { "$2::text IS NULL" };
+        let after = filter.after.as_ref();
+        let sql = format!(
+            "SELECT {JOB} FROM fastjob_job job
+             WHERE job.app_id = $1 AND {named} AND (job.name, job.id) > ($3, $4)
+             ORDER BY job.name, job.id LIMIT $5"
+        );
+        let mut one = self.one(WHAT).await?;
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(app.0)
+            .bind(filter.name.as_ref().map(Name::as_str))
+            .bind(after.map_or("", |(name, _)| name.as_str()))
+            .bind(Uuid::of(&after.map_or(JobId::from_bytes([0; 16]), |(_, id)| *id)))
+            .bind(i64::from(filter.limit))
+            .fetch_all(&mut *one)
+            .await
+            .map_err(|error| fault(WHAT, error))?;
+        one.done().await?;
+        rows.iter().map(job).collect()
+    }
+
+    async fn job_history(&self, job: JobId, after: u64, limit: u32) -> Result<Vec<Revision>, StoreError> {
+        const WHAT: &str = "read the revisions of a job";
+        let sql = format!(
+            "SELECT {REVISION} FROM fastjob_job_revision
+             WHERE job_id = $1 AND revision > $2 ORDER BY revision LIMIT $3"
+        );
+        let mut one = self.one(WHAT).await?;
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(Uuid::of(&job))
+            .bind(after.cast_signed())
+            .bind(i64::from(limit))
+            .fetch_all(&mut *one)
+            .await
+            .map_err(|error| fault(WHAT, error))?;
+        one.done().await?;
+        rows.iter().map(revision).collect()
+    }
+
+    async fn jobs_tickless(&self, after: Option<JobId>, limit: u32) -> Result<Vec<Job>, StoreError> {
+        const WHAT: &str = "search jobs without a next tick";
+        let mut one = self.one(WHAT).await?;
+        let sql = format!(
+            "SELECT {JOB} FROM fastjob_job job
+             WHERE job.id > $1 AND job.next_at IS NULL AND job.enabled AND job.deleted_at IS NULL AND {MAY_TICK}
+             ORDER BY job.id LIMIT $2"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(Uuid::of(&after.unwrap_or(JobId::from_bytes([0; 16]))))
+            .bind(i64::from(limit))
+            .fetch_all(&mut *one)
+            .await
+            .map_err(|error| fault(WHAT, error))?;
+        one.done().await?;
+        rows.iter().map(job).collect()
+    }
 }
 
 /// Runs of ticks by the range of their fire keys, then those without a tick, which are few for a job with a schedule.
@@ -158,12 +234,13 @@ async fn ledger_runs(
     job: JobId,
     filter: &LedgerFilter,
 ) -> Result<Vec<Run>, StoreError> {
-    let (first, last) = tick_keys(filter.from, filter.to);
+    let keys = TickKeys::of(filter);
     let after = LedgerStart::of(filter);
     let sql = format!(
         "WITH found AS MATERIALIZED (
-             SELECT id, coalesce(tick, due_at) AS at FROM fastjob_run
-             WHERE job_id = $1 AND fire_key >= $2 AND fire_key <= $3
+             (SELECT id, coalesce(tick, due_at) AS at FROM fastjob_run
+              WHERE job_id = $1 AND fire_key >= $2 AND fire_key <= $3
+              ORDER BY fire_key LIMIT $9)
              UNION ALL
              SELECT id, coalesce(tick, due_at) AS at FROM fastjob_run
              WHERE job_id = $1 AND (fire_key < 't' OR fire_key > 't~')
@@ -173,13 +250,14 @@ async fn ledger_runs(
     );
     let rows = sqlx::query(AssertSqlSafe(sql))
         .bind(Uuid::of(&job))
-        .bind(first)
-        .bind(last)
+        .bind(keys.first)
+        .bind(keys.last)
         .bind(filter.from.get())
         .bind(filter.to.get())
         .bind(after.at.get())
         .bind(Uuid::of(&after.run))
         .bind(i64::from(filter.limit))
+        .bind(keys.limit)
         .fetch_all(read)
         .await
         .map_err(|error| fault("read the runs of a ledger", error))?;

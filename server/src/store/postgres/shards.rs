@@ -194,7 +194,7 @@ async fn history(read: &mut PgConnection, job: &Job, after: Millis) -> Result<Hi
     let sql = format!(
         "SELECT {RUN} FROM fastjob_run run
          WHERE run.ended_at IS NULL AND run.app_id = $1 AND run.shard = $2 AND (run.job_id = $3) IS TRUE
-           AND run.state = 0 AND run.source NOT IN ('api', 'manual')
+           AND run.state = 0 AND run.source NOT IN ('api', 'manual', 'backfill')
          ORDER BY run.due_at, run.id"
     );
     let scheduled = sqlx::query(AssertSqlSafe(sql))

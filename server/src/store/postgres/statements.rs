@@ -71,39 +71,40 @@ pub(super) const RUNS_WAITING: Bulk = Bulk {
     what: "new scheduled runs",
     sql: "INSERT INTO fastjob_run (id, app_id, shard, job_id, job_name, fire_key, source, tick, due_at, revision, handler,
                                    params_encoding, params, limits, state, attempt, fail_count, lost_count, created_at,
-                                   idempotency_key, retry_of)
-          SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::uuid[], $5::text[], $6::text[], $7::text[],
-                               $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::text[], $13::bytea[],
-                               $14::text[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[],
-                               $20::text[], $21::uuid[])",
+                                   idempotency_key, retry_of, jitter_ms)
+          SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::uuid[], $5::text[], $6::text[],
+                               $7::text[], $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::text[],
+                               $13::bytea[], $14::text[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[],
+                               $19::bigint[], $20::text[], $21::uuid[], $22::bigint[])",
 };
 
 pub(super) const RUNS_SENT: Bulk = Bulk {
     what: "new dispatched runs",
     sql: "INSERT INTO fastjob_run (id, app_id, shard, job_id, job_name, fire_key, source, tick, due_at, revision, handler,
                                    params_encoding, params, limits, state, attempt, fail_count, lost_count, created_at,
-                                   idempotency_key, retry_of, token, session_id, worker, server_id, epoch,
+                                   idempotency_key, retry_of, jitter_ms, token, session_id, worker, server_id, epoch,
                                    dispatched_at)
-          SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::uuid[], $5::text[], $6::text[], $7::text[],
-                               $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::text[], $13::bytea[],
-                               $14::text[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[],
-                               $20::text[], $21::uuid[], $22::bigint[], $23::uuid[], $24::text[], $25::uuid[],
-                               $26::bigint[], $27::bigint[])",
+          SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::uuid[], $5::text[], $6::text[],
+                               $7::text[], $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::text[],
+                               $13::bytea[], $14::text[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[],
+                               $19::bigint[], $20::text[], $21::uuid[], $22::bigint[], $23::bigint[], $24::uuid[],
+                               $25::text[], $26::uuid[], $27::bigint[], $28::bigint[])",
 };
 
 pub(super) const RUNS_CREATED: Bulk = Bulk {
     what: "new runs",
     sql: "INSERT INTO fastjob_run (id, app_id, shard, job_id, job_name, fire_key, source, tick, due_at, revision, handler,
                                    params_encoding, params, limits, state, attempt, fail_count, lost_count, created_at,
-                                   idempotency_key, retry_of, token, session_id, worker, server_id, epoch,
+                                   idempotency_key, retry_of, jitter_ms, token, session_id, worker, server_id, epoch,
                                    dispatched_at, reason, started_at, cancel_at, ended_at, result_encoding, result,
                                    error_class, error_message, error_trace)
-          SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::uuid[], $5::text[], $6::text[], $7::text[],
-                               $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::text[], $13::bytea[],
-                               $14::text[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[],
-                               $20::text[], $21::uuid[], $22::bigint[], $23::uuid[], $24::text[], $25::uuid[],
-                               $26::bigint[], $27::bigint[], $28::text[], $29::bigint[], $30::bigint[], $31::bigint[],
-                               $32::text[], $33::bytea[], $34::text[], $35::text[], $36::text[])",
+          SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::uuid[], $5::text[], $6::text[],
+                               $7::text[], $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::text[],
+                               $13::bytea[], $14::text[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[],
+                               $19::bigint[], $20::text[], $21::uuid[], $22::bigint[], $23::bigint[], $24::uuid[],
+                               $25::text[], $26::uuid[], $27::bigint[], $28::bigint[], $29::text[], $30::bigint[],
+                               $31::bigint[], $32::bigint[], $33::text[], $34::bytea[], $35::text[], $36::text[],
+                               $37::text[])",
 };
 
 pub(super) const RUNS_STARTED: Bulk = Bulk {
@@ -121,8 +122,8 @@ pub(super) const RUNS_CHANGED: Bulk = Bulk {
     what: "changed runs",
     sql: "UPDATE fastjob_run run
           SET state = v.state, due_at = v.due_at, fail_count = v.fail_count, lost_count = v.lost_count,
-              cancel_at = v.cancel_at, error_class = v.error_class, error_message = v.error_message,
-              error_trace = v.error_trace,
+              cancel_at = v.cancel_at, reason = v.reason, error_class = v.error_class,
+              error_message = v.error_message, error_trace = v.error_trace,
               token = CASE WHEN v.state > 0 THEN run.token END,
               session_id = CASE WHEN v.state > 0 THEN run.session_id END,
               worker = CASE WHEN v.state > 0 THEN run.worker END,
@@ -130,8 +131,9 @@ pub(super) const RUNS_CHANGED: Bulk = Bulk {
               epoch = CASE WHEN v.state > 0 THEN run.epoch END,
               dispatched_at = CASE WHEN v.state > 0 THEN run.dispatched_at END
           FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[],
-                      $8::text[], $9::text[])
-               AS v (id, state, due_at, fail_count, lost_count, cancel_at, error_class, error_message, error_trace)
+                      $8::text[], $9::text[], $10::text[])
+               AS v (id, state, due_at, fail_count, lost_count, cancel_at, reason, error_class, error_message,
+                     error_trace)
           WHERE run.id = v.id AND run.state < 2",
 };
 
@@ -148,7 +150,7 @@ pub(super) const RUNS_COPIED: Bulk = Bulk {
 pub(super) const RUNS_SUCCEEDED: Bulk = Bulk {
     what: "succeeded runs",
     sql: "UPDATE fastjob_run run
-          SET state = 2, ended_at = v.ended_at, started_at = v.started_at, result_encoding = v.result_encoding,
+          SET state = 2, reason = NULL, ended_at = v.ended_at, started_at = v.started_at, result_encoding = v.result_encoding,
               result = v.result
           FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::bytea[])
                AS v (id, ended_at, started_at, result_encoding, result)

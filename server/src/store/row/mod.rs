@@ -20,7 +20,7 @@ pub(super) use apps::{TOKEN, app, token};
 pub(super) use inbox::{INBOX, inbox_row, outcomes, readable};
 pub(super) use inspect::{KEYED, keyed_run, sizes, violations};
 pub(super) use ownership::{OWNED, SERVER, claimed, owned, phase_word, renewal, server};
-pub(super) use runs::{ATTEMPT, GAP, JOB, RUN, Runs, attempt, gap, job, state_number};
+pub(super) use runs::{ATTEMPT, GAP, JOB, REVISION, RUN, Runs, attempt, gap, job, revision, state_number};
 
 /// What a database answers for a row: the values of its columns by name, in the few kinds that the schema uses.
 pub(super) trait Cells {

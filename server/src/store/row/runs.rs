@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use fastjob_core::domain::{
-    Assignment, Attempt, AttemptEnd, Gap, GapReason, Job, Limits, Name, Run, Source, State,
+    Assignment, Attempt, AttemptEnd, Cancel, CancelCause, Gap, GapReason, Job, Limits, Name, Revision, Run,
+    Source, State,
 };
 use fastjob_core::id::{AttemptKey, Epoch, Token};
 
@@ -38,12 +39,31 @@ pub(in crate::store) fn job(row: &impl Cells) -> Result<Job, StoreError> {
     })
 }
 
+/// All columns of `fastjob_job_revision` but the job's, as [`revision`] reads them.
+pub(in crate::store) const REVISION: &str =
+    "revision, from_at, definition, params_encoding, params, enabled, deleted";
+
+/// A row of [`REVISION`].
+pub(in crate::store) fn revision(row: &impl Cells) -> Result<Revision, StoreError> {
+    let row = Reader::new(row, "fastjob_job_revision", "revision");
+    let params = row.payload("params_encoding", "params")?;
+    let definition = shape::definition_read(row.text("definition")?, params);
+    Ok(Revision {
+        revision: row.bits("revision")?,
+        from: row.at("from_at")?,
+        definition: Arc::new(definition.map_err(|error| row.corrupt("definition", error))?),
+        enabled: row.flag("enabled")?,
+        deleted: row.flag("deleted")?,
+    })
+}
+
 /// All columns of `fastjob_run`, as [`Runs`] reads them.
 pub(in crate::store) const RUN: &str = "run.id, run.app_id, run.shard, run.job_id, run.job_name, run.fire_key, run.source,
     run.tick, run.due_at, run.revision, run.handler, run.params_encoding, run.params, run.limits, run.state, run.reason,
     run.attempt, run.token, run.session_id, run.worker, run.server_id, run.epoch, run.dispatched_at, run.fail_count,
     run.lost_count, run.created_at, run.started_at, run.cancel_at, run.ended_at, run.result_encoding, run.result,
-    run.error_class, run.error_message, run.error_trace, run.idempotency_key, run.retry_of";
+    run.error_class, run.error_message, run.error_trace, run.idempotency_key, run.retry_of,
+    run.jitter_ms";
 
 /// Reads rows of [`RUN`]; equal limits and names share their memory.
 #[derive(Default)]
@@ -82,7 +102,7 @@ impl Runs {
             lost_count: row.number("lost_count")?,
             created_at: row.at("created_at")?,
             started_at: row.maybe_at("started_at")?,
-            cancel_at: row.maybe_at("cancel_at")?,
+            cancel: cancel(&row)?,
             ended_at: row.maybe_at("ended_at")?,
             result: match row.maybe_text("result_encoding")? {
                 Some(_) => Some(row.payload("result_encoding", "result")?),
@@ -91,6 +111,7 @@ impl Runs {
             error: row.failure()?,
             idempotency_key: row.maybe_text("idempotency_key")?.map(Arc::from),
             retry_of: row.maybe_id("retry_of")?,
+            jitter_ms: row.maybe_whole("jitter_ms")?.unwrap_or(0),
         })
     }
 
@@ -126,9 +147,21 @@ fn state(row: &Reader<'_, impl Cells>) -> Result<State, StoreError> {
     let number: usize = row.number("state")?;
     let word =
         *STATES.get(number).ok_or_else(|| row.corrupt("state", format_args!("unknown number {number}")))?;
-    let reason = row.maybe_text("reason")?.unwrap_or_default();
+    // Of an open run it is why the run is to end, which `cancel` reads.
+    let is_open = row.maybe_at("ended_at")?.is_none();
+    let reason = row.maybe_text("reason")?.filter(|_| !is_open).unwrap_or_default();
     State::parse(word, reason)
         .ok_or_else(|| row.corrupt("reason", format_args!("{reason:?} is no reason of {word}")))
+}
+
+/// A cancel that was asked for; rows of the first release do not say why.
+fn cancel(row: &Reader<'_, impl Cells>) -> Result<Option<Cancel>, StoreError> {
+    let Some(at) = row.maybe_at("cancel_at")? else { return Ok(None) };
+    let cause = match row.maybe_text("reason")? {
+        Some(word) => CancelCause::parse(word).unwrap_or(CancelCause::Requested),
+        None => CancelCause::Requested,
+    };
+    Ok(Some(Cancel { at, cause }))
 }
 
 fn assignment(row: &Reader<'_, impl Cells>) -> Result<Option<Assignment>, StoreError> {

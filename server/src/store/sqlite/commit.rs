@@ -6,7 +6,7 @@ use fastjob_core::id::ShardKey;
 use sqlx::SqliteConnection;
 
 use super::statements::{
-    ATTEMPTS, CURSORS, FENCES, GAPS, INBOX_DONE, INBOX_FAILED, JOBS_CREATED, JOBS_REVISED, OUTAGES_OVER,
+    ATTEMPTS, CURSORS, FENCES_LOST, GAPS, INBOX_DONE, INBOX_FAILED, JOBS_CREATED, JOBS_REVISED, OUTAGES_OVER,
     REVISIONS, RUNS_CHANGED, RUNS_COPIED, RUNS_CREATED, RUNS_ENDED, RUNS_REMOVED, RUNS_SENT, RUNS_STARTED,
     RUNS_SUCCEEDED, RUNS_WAITING,
 };
@@ -39,14 +39,14 @@ impl SqliteStore {
 }
 
 async fn fences(write: &mut SqliteConnection, turns: &[Turn<'_>]) -> Result<Vec<TurnEnd>, StoreError> {
-    let rows = FENCES.read(write, turns, values::fence).await?;
-    let held: HashSet<ShardKey> = rows
+    let rows = FENCES_LOST.read(write, turns, values::fence).await?;
+    let lost: HashSet<ShardKey> = rows
         .iter()
         .map(|row| Reader::new(row, "fastjob_app_owner", "app_id").shard())
         .collect::<Result<_, _>>()?;
-    let end = |turn: &Turn<'_>| match held.contains(&turn.shard) {
-        true => TurnEnd::Committed,
-        false => TurnEnd::Fenced,
+    let end = |turn: &Turn<'_>| match lost.contains(&turn.shard) {
+        true => TurnEnd::Fenced,
+        false => TurnEnd::Committed,
     };
     Ok(turns.iter().map(end).collect())
 }

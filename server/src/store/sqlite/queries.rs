@@ -1,16 +1,19 @@
 //! What clients and people ask.
 
-use fastjob_core::domain::{Attempt, FireKey, Gap, Job, Name, Run};
+use fastjob_core::domain::{Attempt, FireKey, Gap, Job, Name, Revision, Run};
 use fastjob_core::id::{AppId, JobId, RunId};
 use sqlx::AssertSqlSafe;
 use sqlx::sqlite::SqliteConnection;
 
 use super::SqliteStore;
 use super::fault::fault;
-use crate::store::backend::{LedgerEntry, LedgerFilter, Queries, RunFilter};
+use crate::store::backend::{JobFilter, LedgerEntry, LedgerFilter, Queries, RunFilter};
 use crate::store::error::StoreError;
-use crate::store::keys::{LedgerStart, ledger_page, tick_keys};
-use crate::store::row::{ATTEMPT, GAP, JOB, RUN, Reader, Runs, attempt, gap, job, state_number};
+use crate::store::keys::{LedgerStart, TickKeys, ledger_page};
+use crate::store::row::{
+    ATTEMPT, GAP, JOB, REVISION, RUN, Reader, Runs, attempt, gap, job, revision, state_number,
+};
+use crate::store::shape::MAY_TICK;
 
 impl Queries for SqliteStore {
     async fn job_get(&self, app: AppId, name: &Name) -> Result<Option<Job>, StoreError> {
@@ -126,6 +129,67 @@ impl Queries for SqliteStore {
             .map_err(|error| fault("read the newest job of a name", error))?;
         row.as_ref().map(job).transpose()
     }
+
+    async fn job_by_id(&self, app: AppId, id: JobId) -> Result<Option<Job>, StoreError> {
+        let sql = format!("SELECT {JOB} FROM fastjob_job job WHERE job.id = ? AND job.app_id = ?");
+        let row = sqlx::query(AssertSqlSafe(sql))
+            .bind(&id.as_bytes()[..])
+            .bind(app.0)
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(|error| fault("read a job by its id", error))?;
+        row.as_ref().map(job).transpose()
+    }
+
+    async fn job_list_all(&self, app: AppId, filter: &JobFilter) -> Result<Vec<Job>, StoreError> {
+        let named = if filter.name.is_some() { "job.name = ?2" } else { "?2 IS NULL" };
+        let after = filter.after.as_ref();
+        let sql = format!(
+            "SELECT {JOB} FROM fastjob_job job
+             WHERE job.app_id = ?1 AND {named} AND (job.name, job.id) > (?3, ?4)
+             ORDER BY job.name, job.id LIMIT ?5"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(app.0)
+            .bind(filter.name.as_ref().map(Name::as_str))
+            .bind(after.map_or("", |(name, _)| name.as_str()))
+            .bind(after.map_or(&[][..], |(_, id)| &id.as_bytes()[..]))
+            .bind(filter.limit)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|error| fault("list all jobs", error))?;
+        rows.iter().map(job).collect()
+    }
+
+    async fn job_history(&self, job: JobId, after: u64, limit: u32) -> Result<Vec<Revision>, StoreError> {
+        let sql = format!(
+            "SELECT {REVISION} FROM fastjob_job_revision
+             WHERE job_id = ? AND revision > ? ORDER BY revision LIMIT ?"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(&job.as_bytes()[..])
+            .bind(after.cast_signed())
+            .bind(limit)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|error| fault("read the revisions of a job", error))?;
+        rows.iter().map(revision).collect()
+    }
+
+    async fn jobs_tickless(&self, after: Option<JobId>, limit: u32) -> Result<Vec<Job>, StoreError> {
+        let sql = format!(
+            "SELECT {JOB} FROM fastjob_job job
+             WHERE job.id > ? AND job.next_at IS NULL AND job.enabled = 1 AND job.deleted_at IS NULL AND {MAY_TICK}
+             ORDER BY job.id LIMIT ?"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(&after.unwrap_or(JobId::from_bytes([0; 16])).as_bytes()[..])
+            .bind(limit)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|error| fault("search jobs without a next tick", error))?;
+        rows.iter().map(job).collect()
+    }
 }
 
 /// Runs of ticks by the range of their fire keys, then those without a tick, which are few for a job with a schedule.
@@ -134,13 +198,14 @@ async fn ledger_runs(
     job: JobId,
     filter: &LedgerFilter,
 ) -> Result<Vec<Run>, StoreError> {
-    let (first, last) = tick_keys(filter.from, filter.to);
+    let keys = TickKeys::of(filter);
     let after = LedgerStart::of(filter);
     let sql = format!(
         "SELECT {RUN} FROM fastjob_run run
          WHERE run.id IN (SELECT id FROM (
-             SELECT id, coalesce(tick, due_at) AS at FROM fastjob_run
-             WHERE job_id = ?1 AND fire_key >= ?2 AND fire_key <= ?3
+             SELECT * FROM (SELECT id, coalesce(tick, due_at) AS at FROM fastjob_run
+                            WHERE job_id = ?1 AND fire_key >= ?2 AND fire_key <= ?3
+                            ORDER BY fire_key LIMIT ?9)
              UNION ALL
              SELECT id, coalesce(tick, due_at) AS at FROM fastjob_run
              WHERE job_id = ?1 AND (fire_key < 't' OR fire_key > 't~'))
@@ -149,13 +214,14 @@ async fn ledger_runs(
     );
     let rows = sqlx::query(AssertSqlSafe(sql))
         .bind(&job.as_bytes()[..])
-        .bind(first)
-        .bind(last)
+        .bind(keys.first)
+        .bind(keys.last)
         .bind(filter.from.get())
         .bind(filter.to.get())
         .bind(after.at.get())
         .bind(&after.run.as_bytes()[..])
         .bind(filter.limit)
+        .bind(keys.limit)
         .fetch_all(read)
         .await
         .map_err(|error| fault("read the runs of a ledger", error))?;

@@ -170,7 +170,7 @@ async fn history(read: &mut SqliteConnection, job: &Job, after: Millis) -> Resul
     let sql = format!(
         "SELECT {RUN} FROM fastjob_run run INDEXED BY fastjob_run_open
          WHERE run.ended_at IS NULL AND run.app_id = ?1 AND run.shard = ?2 AND run.job_id = ?3 AND run.state = 0
-           AND run.source NOT IN ('api', 'manual')
+           AND run.source NOT IN ('api', 'manual', 'backfill')
          ORDER BY run.due_at, run.id"
     );
     let scheduled = sqlx::query(AssertSqlSafe(sql))

@@ -5,12 +5,14 @@ use super::bulk::Bulk;
 // The plus in `id = +v.column1` keeps SQLite from an index of its own on the list, which it would search for each row of
 // the whole table; so it walks the list and searches the table by its key.
 
-pub(super) const FENCES: Bulk = Bulk {
+// Answers those that do not hold: there are hardly ever any, and a row that is answered costs more than one that is not.
+pub(super) const FENCES_LOST: Bulk = Bulk {
     what: "fences",
-    head: "SELECT owner.app_id, owner.shard FROM (VALUES",
+    head: "SELECT v.column1 AS app_id, v.column2 AS shard FROM (VALUES",
     columns: 4,
-    tail: ") AS v CROSS JOIN fastjob_app_owner owner ON owner.app_id = v.column1 AND owner.shard = v.column2
-               AND owner.server_id = v.column3 AND owner.epoch = v.column4",
+    tail: ") AS v WHERE NOT EXISTS (SELECT 1 FROM fastjob_app_owner owner
+               WHERE owner.app_id = v.column1 AND owner.shard = v.column2 AND owner.server_id = v.column3
+                 AND owner.epoch = v.column4)",
 };
 
 pub(super) const RUNS_REMOVED: Bulk = Bulk {
@@ -60,9 +62,9 @@ pub(super) const RUNS_WAITING: Bulk = Bulk {
     what: "new scheduled runs",
     head: "INSERT INTO fastjob_run (id, app_id, shard, job_id, job_name, fire_key, source, tick, due_at, revision,
                handler, params_encoding, params, limits, state, attempt, fail_count, lost_count, created_at,
-               idempotency_key, retry_of)
+               idempotency_key, retry_of, jitter_ms)
            VALUES",
-    columns: 21,
+    columns: 22,
     tail: "",
 };
 
@@ -70,9 +72,9 @@ pub(super) const RUNS_SENT: Bulk = Bulk {
     what: "new dispatched runs",
     head: "INSERT INTO fastjob_run (id, app_id, shard, job_id, job_name, fire_key, source, tick, due_at, revision,
                handler, params_encoding, params, limits, state, attempt, fail_count, lost_count, created_at,
-               idempotency_key, retry_of, token, session_id, worker, server_id, epoch, dispatched_at)
+               idempotency_key, retry_of, jitter_ms, token, session_id, worker, server_id, epoch, dispatched_at)
            VALUES",
-    columns: 27,
+    columns: 28,
     tail: "",
 };
 
@@ -80,10 +82,10 @@ pub(super) const RUNS_CREATED: Bulk = Bulk {
     what: "new runs",
     head: "INSERT INTO fastjob_run (id, app_id, shard, job_id, job_name, fire_key, source, tick, due_at, revision,
                handler, params_encoding, params, limits, state, attempt, fail_count, lost_count, created_at,
-               idempotency_key, retry_of, token, session_id, worker, server_id, epoch, dispatched_at, reason,
+               idempotency_key, retry_of, jitter_ms, token, session_id, worker, server_id, epoch, dispatched_at, reason,
                started_at, cancel_at, ended_at, result_encoding, result, error_class, error_message, error_trace)
            VALUES",
-    columns: 36,
+    columns: 37,
     tail: "",
 };
 
@@ -101,12 +103,13 @@ pub(super) const RUNS_CHANGED: Bulk = Bulk {
     what: "changed runs",
     head: "UPDATE fastjob_run
            SET state = v.column2, due_at = v.column3, fail_count = v.column4, lost_count = v.column5,
-               cancel_at = v.column6, error_class = v.column7, error_message = v.column8, error_trace = v.column9,
+               cancel_at = v.column6, reason = v.column7, error_class = v.column8, error_message = v.column9,
+               error_trace = v.column10,
                token = iif(v.column2 = 0, NULL, token), session_id = iif(v.column2 = 0, NULL, session_id),
                worker = iif(v.column2 = 0, NULL, worker), server_id = iif(v.column2 = 0, NULL, server_id),
                epoch = iif(v.column2 = 0, NULL, epoch), dispatched_at = iif(v.column2 = 0, NULL, dispatched_at)
            FROM (VALUES",
-    columns: 9,
+    columns: 10,
     tail: ") AS v WHERE fastjob_run.id = +v.column1 AND fastjob_run.ended_at IS NULL",
 };
 
@@ -123,7 +126,8 @@ pub(super) const RUNS_COPIED: Bulk = Bulk {
 pub(super) const RUNS_SUCCEEDED: Bulk = Bulk {
     what: "succeeded runs",
     head: "UPDATE fastjob_run
-           SET state = 2, ended_at = v.column2, started_at = v.column3, result_encoding = v.column4, result = v.column5
+           SET state = 2, reason = NULL, ended_at = v.column2, started_at = v.column3, result_encoding = v.column4,
+               result = v.column5
            FROM (VALUES",
     columns: 5,
     tail: ") AS v WHERE fastjob_run.id = +v.column1 AND fastjob_run.ended_at IS NULL",
@@ -187,10 +191,14 @@ mod tests {
     #[tokio::test]
     async fn no_statement_of_a_turn_scans_a_table() {
         let mut database = SqliteConnection::connect("sqlite::memory:").await.unwrap();
-        let schema = include_str!("../../../migrations/sqlite/0001_init.sql");
-        sqlx::raw_sql(schema).execute(&mut database).await.unwrap();
+        for schema in [
+            include_str!("../../../migrations/sqlite/0001_init.sql"),
+            include_str!("../../../migrations/sqlite/0003_policies.sql"),
+        ] {
+            sqlx::raw_sql(schema).execute(&mut database).await.unwrap();
+        }
         let searching = [
-            FENCES,
+            FENCES_LOST,
             RUNS_REMOVED,
             JOBS_REVISED,
             CURSORS,

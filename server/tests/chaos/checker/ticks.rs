@@ -12,8 +12,10 @@ pub(crate) type Accounts = BTreeMap<(String, i64), Vec<Account>>;
 #[derive(Clone, Debug)]
 pub(crate) struct Account {
     pub(crate) line: usize,
-    /// The run's failures and losses; `None`: no execution was due, for it is in a gap, or skipped.
-    pub(crate) executed: Option<u64>,
+    /// Executions that there must be: none for a gap, and for a run that was skipped, be it after attempts that were lost.
+    pub(crate) least: u64,
+    /// Executions that its failures and losses explain.
+    pub(crate) most: u64,
     disabled: bool,
 }
 
@@ -53,10 +55,11 @@ fn accounts(history: &History, found: &mut Found) -> Result<Accounts, String> {
     let mut accounts = Accounts::new();
     for run in history.runs.values() {
         let Some(tick) = run.tick_ms else { continue };
-        let skipped = run.state == "skipped" && run.fail_count + run.lost_count == 0;
+        let least = u64::from(run.state != "skipped");
         let account = Account {
             line: run.line,
-            executed: (!skipped).then_some(run.fail_count + run.lost_count),
+            least,
+            most: least + run.fail_count + run.lost_count,
             disabled: run.reason.as_deref() == Some("disabled"),
         };
         accounts.entry((run.job.clone(), tick)).or_default().push(account);
@@ -75,7 +78,7 @@ fn accounts(history: &History, found: &mut Found) -> Result<Accounts, String> {
             let text = format!("{}: a gap says {:?} ticks and spans {}", gap.job, gap.count, ticks.len());
             found.add("G1", [gap.line, revision.line], text);
         }
-        let account = Account { line: gap.line, executed: None, disabled: gap.reason == "disabled" };
+        let account = Account { line: gap.line, least: 0, most: 0, disabled: gap.reason == "disabled" };
         for tick in ticks {
             accounts.entry((gap.job.clone(), tick)).or_default().push(account.clone());
         }

@@ -16,20 +16,21 @@ use super::{AGAIN, is_unknown};
 const PACE: Duration = Duration::from_millis(500);
 
 pub(super) struct Caller {
+    job: &'static str,
     name: String,
     seed: u64,
     ordinals: Arc<AtomicU64>,
 }
 
 impl Caller {
-    pub(super) fn new(caller: usize, seed: u64, ordinals: Arc<AtomicU64>) -> Self {
-        Self { name: format!("caller-{caller}"), seed, ordinals }
+    pub(super) fn new(job: &'static str, caller: usize, seed: u64, ordinals: Arc<AtomicU64>) -> Self {
+        Self { job, name: format!("caller-{caller}"), seed, ordinals }
     }
 
     pub(super) async fn call(self, client: Client, record: Record, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let ordinal = self.ordinals.fetch_add(1, Ordering::SeqCst) / 2;
-            call(&client, &record, "called", &format!("{}-{ordinal}", self.seed), &self.name).await;
+            call(&client, &record, self.job, &format!("{}-{ordinal}", self.seed), &self.name).await;
             tokio::select! {
                 () = tokio::time::sleep(PACE) => {}
                 () = stop.cancelled() => return,

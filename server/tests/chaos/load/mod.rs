@@ -6,6 +6,7 @@ mod inbox;
 mod jobs;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use fastjob_core::client::{Client, Error, ErrorKind};
@@ -30,6 +31,9 @@ pub(crate) struct Load {
     jobs: Jobs,
     stop: CancellationToken,
     tasks: JoinSet<()>,
+    seed: u64,
+    callers: usize,
+    ordinals: Arc<AtomicU64>,
 }
 
 impl Load {
@@ -44,19 +48,25 @@ impl Load {
         for job in &jobs.0 {
             editor::put(&client, &record, job.clone(), now_ms()).await?;
         }
-        let stop = CancellationToken::new();
-        let mut tasks = JoinSet::new();
-        let ordinals = Arc::default();
-        for caller in 0..CALLERS {
-            let calls = callers::Caller::new(caller, seed, Arc::clone(&ordinals));
-            tasks.spawn(calls.call(client.clone(), record.clone(), stop.clone()));
-        }
+        let (stop, tasks, ordinals) = (CancellationToken::new(), JoinSet::new(), Arc::default());
+        let mut load = Self { client, record, jobs, stop, tasks, seed, callers: 0, ordinals };
+        load.call("called", CALLERS);
+        let Self { client, record, stop, tasks, .. } = &mut load;
         let edits = editor::Editor::new(client.clone(), record.clone(), Chance::new(seed ^ 0xED17));
         tasks.spawn(edits.edit(stop.clone()));
         if let Some(inserts) = inserts {
             tasks.spawn(inserts.insert(record.clone(), seed, stop.clone()));
         }
-        Ok(Self { client, record, jobs, stop, tasks })
+        Ok(load)
+    }
+
+    /// So many more callers, of this job.
+    pub(crate) fn call(&mut self, job: &'static str, more: usize) {
+        for caller in self.callers..self.callers + more {
+            let calls = callers::Caller::new(job, caller, self.seed, Arc::clone(&self.ordinals));
+            self.tasks.spawn(calls.call(self.client.clone(), self.record.clone(), self.stop.clone()));
+        }
+        self.callers += more;
     }
 
     /// Puts one more job.

@@ -3,6 +3,9 @@
 use std::thread;
 use std::time::Duration;
 
+use fastjob_core::client::{Job, Overlap};
+
+use super::super::load::late;
 use super::super::nodes::{Armed, free_address};
 use super::super::stage::{Harm, Stage};
 
@@ -24,13 +27,15 @@ const TRIES: u64 = 4;
 
 /// Starts a server that kills itself at each point in turn.
 pub(super) fn die_at_failpoints(stage: &mut Stage) -> Result<(), String> {
-    if stage.nodes.len() == 1 {
+    let alone = stage.nodes.len() == 1;
+    if alone {
         stage.must_hit(&FAILPOINTS, stage.setting.rounds);
     }
     for _ in 0..stage.setting.rounds {
         for failpoint in FAILPOINTS {
             for _ in 0..TRIES {
-                if die_at(stage, failpoint)? {
+                // Of several servers it takes two takeovers, and what is in flight meanwhile is nobody's choice.
+                if die_at(stage, failpoint)? || !alone {
                     break;
                 }
             }
@@ -40,24 +45,41 @@ pub(super) fn die_at_failpoints(stage: &mut Stage) -> Result<(), String> {
     Ok(())
 }
 
-/// Answers whether there is nothing more to try: the point was hit with attempts in flight, or is another server's now.
+/// Kills a server and starts it armed, until it has killed or stopped itself. Of several, others own its shards by then,
+/// and are asked to hand them to it.
+fn strike(stage: &mut Stage, which: usize, failpoint: &str) -> Result<Armed, String> {
+    stage.kill(which)?;
+    stage.nodes[which].start_armed(failpoint)?;
+    let mut moves = Vec::new();
+    let mut struck = Armed::NotReached;
+    for _ in 0..REACHED.as_secs() {
+        struck = stage.nodes[which].was_struck(Duration::from_secs(1))?;
+        if struck != Armed::NotReached {
+            break;
+        }
+        if stage.nodes.len() > 1 {
+            moves.push(stage.move_app(which)?);
+        }
+    }
+    // What stands still is to go on after its time, however long these take to end.
+    thread::spawn(move || moves.iter_mut().for_each(|asked| drop(asked.wait())));
+    Ok(struck)
+}
+
+/// Answers whether the point was hit with attempts in flight. Of several servers two may die in a row: who owned, and who
+/// was armed; how long that takes is not judged.
 fn die_at(stage: &mut Stage, failpoint: &'static str) -> Result<bool, String> {
     let passes = if failpoint == "during_boot" { 1 } else { 1 + stage.chance.below(4) };
     stage.work_for(500, 2_000)?;
     stage.wait_for_work()?;
     let which = victim(stage);
-    let alone = stage.nodes.len() == 1;
-    // Who takes over may be the one that is armed, and then dies in its turn: no single takeover.
     stage.fault(failpoint, Harm::OUTAGE, |stage| {
-        stage.kill(which)?;
-        match stage.nodes[which].start_armed(&format!("{failpoint}:{passes}"), REACHED)? {
+        match strike(stage, which, &format!("{failpoint}:{passes}"))? {
             Armed::Killed => {
                 let hit = stage.killed(Some(failpoint));
                 stage.nodes[which].start()?;
                 Ok(hit)
             }
-            // Another owns the shard by now, and passes its own points.
-            Armed::NotReached if !alone => stage.nodes[which].disarm().map(|()| true),
             other => Err(format!("failpoint {failpoint}: {other:?}")),
         }
     })
@@ -109,25 +131,23 @@ pub(super) fn pause(stage: &mut Stage) -> Result<(), String> {
     Ok(())
 }
 
-/// The owner stands still with a transaction open.
+/// The owner stands still with a transaction open: for less than its lease; for longer than the database waits for such a
+/// transaction (5 s); and for a time between these. That comes last: what an owner commits after the next one has read
+/// would be found by the one after that. Hence the callers too, whose runs nobody else hears of.
 pub(super) fn pause_in_transaction(stage: &mut Stage) -> Result<(), String> {
-    for seconds in [2, 8, 6, 20] {
+    stage.put(late(Job::named("held").handler("long").api().overlap(Overlap::AllowAll)))?;
+    stage.call_more("held", 12)?;
+    for pause_ms in [2_000, 8_000, 6_000, 20_000, 4_750] {
         stage.work_for(1_000, 2_000)?;
         let which = victim(stage);
-        let passes = 3 + stage.chance.below(20);
-        let alone = stage.nodes.len() == 1;
+        let passes = 12 + stage.chance.below(20);
         stage.fault("pause in a transaction", Harm::OUTAGE, |stage| {
-            stage.kill(which)?;
-            let node = &mut stage.nodes[which];
-            let armed = node.start_armed(&format!("inside_transaction:{passes}:pause"), REACHED)?;
-            match armed {
-                Armed::Paused => {}
-                // Another owns its shards by now; then there is nothing to stand still in.
-                Armed::NotReached if !alone => return node.disarm(),
-                other => return Err(format!("{other:?}")),
+            let armed = strike(stage, which, &format!("inside_transaction:{passes}:pause"))?;
+            if armed != Armed::Paused {
+                return Err(format!("{armed:?}"));
             }
-            thread::sleep(Duration::from_secs(seconds));
-            node.go_on();
+            thread::sleep(Duration::from_millis(pause_ms));
+            stage.nodes[which].go_on();
             Ok(())
         })?;
         revive(stage)?;

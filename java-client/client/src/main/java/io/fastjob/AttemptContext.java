@@ -116,6 +116,16 @@ final class AttemptContext implements JobContext {
     }
 
     @Override
+    public boolean backfilled() {
+        return dispatch.source == Source.BACKFILL;
+    }
+
+    @Override
+    public long revision() {
+        return dispatch.revision;
+    }
+
+    @Override
     public int attempt() {
         return dispatch.attempt;
     }

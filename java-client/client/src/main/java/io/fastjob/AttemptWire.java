@@ -24,6 +24,7 @@ final class AttemptWire {
         Instant due = Instant.EPOCH;
         @Nullable Instant previousTick;
         int maxAttempts = 1;
+        long revision;
         Source source = Source.UNKNOWN;
         String idempotencyKey = "";
     }
@@ -42,6 +43,7 @@ final class AttemptWire {
                 case 7: d.due = Instant.ofEpochMilli(in.integer()); break;
                 case 8: d.previousTick = Instant.ofEpochMilli(in.integer()); break;
                 case 11: d.maxAttempts = in.int32(); break;
+                case 12: d.revision = in.integer(); break;
                 case 13: d.source = RunWire.source(in.int32()); break;
                 case 14: d.idempotencyKey = in.text(); break;
                 default: break;

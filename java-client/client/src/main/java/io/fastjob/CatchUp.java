@@ -9,17 +9,22 @@ public final class CatchUp {
         /** The newest; the others become one recorded gap. */
         LATEST,
         /** None: all become one recorded gap. */
-        NONE
+        NONE,
+        /** All, one after the other, up to a bound; the older ones become one recorded gap. */
+        ALL
     }
 
     private final Policy policy;
     @Nullable private final Long thresholdMs;
     @Nullable private final Long windowMs;
+    @Nullable private final Long maxRuns;
 
-    CatchUp(Policy policy, @Nullable Long thresholdMs, @Nullable Long windowMs) {
+    CatchUp(
+            Policy policy, @Nullable Long thresholdMs, @Nullable Long windowMs, @Nullable Long maxRuns) {
         this.policy = policy;
         this.thresholdMs = thresholdMs;
         this.windowMs = windowMs;
+        this.maxRuns = maxRuns;
     }
 
     /**
@@ -28,7 +33,7 @@ public final class CatchUp {
      * @return the policy
      */
     public static CatchUp latest() {
-        return new CatchUp(Policy.LATEST, null, null);
+        return new CatchUp(Policy.LATEST, null, null, null);
     }
 
     /**
@@ -37,7 +42,17 @@ public final class CatchUp {
      * @return the policy
      */
     public static CatchUp none() {
-        return new CatchUp(Policy.NONE, null, null);
+        return new CatchUp(Policy.NONE, null, null, null);
+    }
+
+    /**
+     * All missed ticks fire, one after the other; of more than so many the newest.
+     *
+     * @param maxRuns 1 to 1,000
+     * @return the policy
+     */
+    public static CatchUp all(int maxRuns) {
+        return new CatchUp(Policy.ALL, null, null, (long) maxRuns);
     }
 
     /**
@@ -47,7 +62,7 @@ public final class CatchUp {
      * @return a copy with it
      */
     public CatchUp threshold(Duration threshold) {
-        return new CatchUp(policy, Durations.millis("catchUp.threshold", threshold), windowMs);
+        return new CatchUp(policy, Durations.millis("catchUp.threshold", threshold), windowMs, maxRuns);
     }
 
     /**
@@ -57,7 +72,7 @@ public final class CatchUp {
      * @return a copy with it
      */
     public CatchUp window(Duration window) {
-        return new CatchUp(policy, thresholdMs, Durations.millis("catchUp.window", window));
+        return new CatchUp(policy, thresholdMs, Durations.millis("catchUp.window", window), maxRuns);
     }
 
     /**
@@ -77,5 +92,10 @@ public final class CatchUp {
     @Nullable
     Long windowMs() {
         return windowMs;
+    }
+
+    @Nullable
+    Long maxRuns() {
+        return maxRuns;
     }
 }

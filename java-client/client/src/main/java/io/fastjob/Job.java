@@ -52,23 +52,47 @@ public final class Job {
     }
 
     /**
-     * Fires by a cron expression, in the zone given by {@link #zone} or else UTC.
+     * Fires by a cron expression, in the dialect given by {@link #dialect} or else Quartz, and the zone given by
+     * {@link #zone} or else UTC.
      *
-     * @param expression Quartz dialect: 6 or 7 fields, seconds first, as {@code "0 30 6 ? * MON-FRI"}
+     * @param expression as {@code "0 30 6 ? * MON-FRI"}: in Quartz 6 or 7 fields, seconds first
      * @return a copy with it
      */
     public Job cron(String expression) {
-        return trigger(Trigger.cron(expression, fields.trigger.zone()));
+        return trigger(fields.trigger.expression(expression));
     }
 
     /**
-     * The zone of the cron expression.
+     * How the cron expression is read.
+     *
+     * @param dialect {@link Dialect#QUARTZ} if it is not given
+     * @return a copy with it
+     */
+    public Job dialect(Dialect dialect) {
+        return trigger(fields.trigger.dialect(dialect));
+    }
+
+    /**
+     * Fires at an even pace within a window of each day, in the zone given by {@link #zone} or else UTC. For some weekdays
+     * only, see {@link Trigger#dailyWindow}.
+     *
+     * @param from the first time of the day, as {@code 09:00}
+     * @param to no tick is later: up to {@code 24:00}
+     * @param every whole seconds, 1 s to 24 h
+     * @return a copy with it
+     */
+    public Job dailyWindow(String from, String to, Duration every) {
+        return trigger(Trigger.dailyWindow(from, to, every).zone(fields.trigger.zone()));
+    }
+
+    /**
+     * The zone of the cron expression or the daily window.
      *
      * @param zone IANA name, as {@code "Europe/Berlin"}
      * @return a copy with it
      */
     public Job zone(String zone) {
-        return trigger(Trigger.cron(fields.trigger.expression(), zone));
+        return trigger(fields.trigger.zone(zone));
     }
 
     /**
@@ -188,7 +212,7 @@ public final class Job {
     }
 
     /**
-     * What happens to a tick while an earlier run is alive. Default: skip.
+     * What happens to a run that is due while an earlier one is alive. Default: skip.
      *
      * @param overlap the policy
      * @return a copy with it
@@ -207,6 +231,39 @@ public final class Job {
     public Job catchUp(CatchUp catchUp) {
         Objects.requireNonNull(catchUp, "catchUp");
         return with(f -> f.catchUp = catchUp);
+    }
+
+    /**
+     * No tick lies before this instant. Default: no such bound.
+     *
+     * @param instant the first instant of its life
+     * @return a copy with it
+     */
+    public Job startAt(Instant instant) {
+        long millis = Durations.millis("startAt", instant);
+        return with(f -> f.startAtMs = millis);
+    }
+
+    /**
+     * No tick lies at this instant or after it. Default: no such bound.
+     *
+     * @param instant the end of its life
+     * @return a copy with it
+     */
+    public Job endAt(Instant instant) {
+        long millis = Durations.millis("endAt", instant);
+        return with(f -> f.endAtMs = millis);
+    }
+
+    /**
+     * The run of a tick is due up to this much later, but before the next tick. Default 0.
+     *
+     * @param most 0 to 24 h
+     * @return a copy with it
+     */
+    public Job tickJitter(Duration most) {
+        long millis = Durations.millis("tickJitter", most);
+        return with(f -> f.tickJitterMs = millis);
     }
 
     /**
@@ -369,6 +426,9 @@ public final class Job {
         Routing routing = Routing.LEAST_BUSY;
         String managedBy = "";
         @Nullable Long sourceVersion;
+        @Nullable Long startAtMs;
+        @Nullable Long endAtMs;
+        long tickJitterMs;
 
         Fields copy() {
             try {

@@ -57,6 +57,20 @@ public interface JobContext {
     Source source();
 
     /**
+     * Whether the tick is run again on demand: its data may be old.
+     *
+     * @return true for a run of a backfill
+     */
+    boolean backfilled();
+
+    /**
+     * The job's revision that the run follows.
+     *
+     * @return 1 or more
+     */
+    long revision();
+
+    /**
      * Which attempt of the run this is.
      *
      * @return 1 for the first

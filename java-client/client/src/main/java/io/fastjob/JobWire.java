@@ -2,6 +2,7 @@ package io.fastjob;
 
 import io.fastjob.internal.ProtoReader;
 import io.fastjob.internal.ProtoWriter;
+import java.time.DayOfWeek;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -112,6 +113,7 @@ final class JobWire {
         optional(out, 12, f.lostAfterMs);
         out.bool(13, f.atMostOnce).integer(14, f.priority).integer(15, f.routing.ordinal()).text(16, f.managedBy);
         optional(out, 17, f.sourceVersion);
+        if (f.startAtMs != null || f.endAtMs != null || f.tickJitterMs != 0) out.message(18, timing(f));
         return out;
     }
 
@@ -136,6 +138,7 @@ final class JobWire {
                 case 15: f.routing = Enums.at(Routing.values(), in.int32(), Routing.LEAST_BUSY); break;
                 case 16: f.managedBy = in.text(); break;
                 case 17: f.sourceVersion = in.integer(); break;
+                case 18: timing(in.message(), f); break;
                 default: break;
             }
         }
@@ -145,9 +148,20 @@ final class JobWire {
     private static ProtoWriter trigger(Trigger trigger) {
         ProtoWriter kind = new ProtoWriter();
         switch (trigger.kind()) {
-            case CRON: kind.text(1, trigger.expression()).text(3, trigger.zone()); break;
+            case CRON:
+                kind.text(1, trigger.expression()).text(2, Enums.word(trigger.dialect())).text(3, trigger.zone())
+                    .text(4, Enums.word(trigger.gap())).text(5, Enums.word(trigger.overlap()));
+                break;
             case FIXED_RATE:
+                kind.integer(1, trigger.period().toMillis());
+                optional(kind, 2, trigger.phase() == null ? null : trigger.phase().toEpochMilli());
+                break;
             case FIXED_DELAY: kind.integer(1, trigger.period().toMillis()); break;
+            case DAILY_WINDOW:
+                for (DayOfWeek day : trigger.weekdays()) kind.text(1, word(day));
+                kind.text(2, trigger.from()).text(3, trigger.to()).integer(4, trigger.period().toMillis())
+                    .text(5, trigger.zone());
+                break;
             case AT: kind.packed(1, millis(trigger.instants())); break;
             default: break;
         }
@@ -158,28 +172,86 @@ final class JobWire {
         Trigger trigger = Trigger.api();
         for (int tag = in.next(); tag != 0; tag = in.next()) {
             if (tag > Trigger.Kind.values().length) continue;
-            trigger = trigger(Trigger.Kind.values()[tag - 1], in.message());
+            Trigger.Kind kind = Trigger.Kind.values()[tag - 1];
+            ProtoReader one = in.message();
+            switch (kind) {
+                case CRON: trigger = cron(one); break;
+                case FIXED_RATE: trigger = fixedRate(one); break;
+                case DAILY_WINDOW: trigger = dailyWindow(one); break;
+                default: trigger = trigger(kind, one); break;
+            }
         }
         return trigger;
     }
 
+    private static Trigger cron(ProtoReader in) {
+        Trigger.Fields f = new Trigger.Fields();
+        for (int tag = in.next(); tag != 0; tag = in.next()) {
+            switch (tag) {
+                case 1: f.expression = in.text(); break;
+                case 2: f.dialect = Enums.named(Dialect.values(), in.text()); break;
+                case 3: f.zone = in.text(); break;
+                case 4: f.gap = Enums.named(GapRule.values(), in.text()); break;
+                case 5: f.overlap = Enums.named(OverlapRule.values(), in.text()); break;
+                default: break;
+            }
+        }
+        return Trigger.cron(f.expression, f.zone).with(all -> {
+            all.dialect = f.dialect;
+            all.gap = f.gap;
+            all.overlap = f.overlap;
+        });
+    }
+
+    private static Trigger fixedRate(ProtoReader in) {
+        long period = 0;
+        Long phase = null;
+        for (int tag = in.next(); tag != 0; tag = in.next()) {
+            if (tag == 1) {
+                period = in.integer();
+            } else if (tag == 2) {
+                phase = in.integer();
+            }
+        }
+        Trigger rate = Trigger.every(Duration.ofMillis(period));
+        return phase == null ? rate : rate.phase(Instant.ofEpochMilli(phase));
+    }
+
+    private static Trigger dailyWindow(ProtoReader in) {
+        List<DayOfWeek> days = new ArrayList<>();
+        Trigger.Fields f = new Trigger.Fields();
+        for (int tag = in.next(); tag != 0; tag = in.next()) {
+            switch (tag) {
+                case 1: days(in.text(), days); break;
+                case 2: f.from = in.text(); break;
+                case 3: f.to = in.text(); break;
+                case 4: f.millis = in.integer(); break;
+                case 5: f.zone = in.text(); break;
+                default: break;
+            }
+        }
+        return Trigger.dailyWindow(f.from, f.to, Duration.ofMillis(f.millis)).zone(f.zone)
+            .weekdays(days.toArray(new DayOfWeek[0]));
+    }
+
+    private static void days(String word, List<DayOfWeek> days) {
+        for (DayOfWeek day : DayOfWeek.values()) {
+            if (word(day).equals(word)) days.add(day);
+        }
+    }
+
+    /** Three small letters. */
+    private static String word(DayOfWeek day) {
+        return Enums.word(day).substring(0, 3);
+    }
+
     private static Trigger trigger(Trigger.Kind kind, ProtoReader in) {
-        String expression = "";
-        String zone = "";
         long[] numbers = {};
         for (int tag = in.next(); tag != 0; tag = in.next()) {
-            if (kind == Trigger.Kind.CRON && tag == 1) {
-                expression = in.text();
-            } else if (kind == Trigger.Kind.CRON && tag == 3) {
-                zone = in.text();
-            } else if (kind != Trigger.Kind.CRON && tag == 1) {
-                numbers = in.integers(numbers);
-            }
+            if (tag == 1) numbers = in.integers(numbers);
         }
         Duration first = Duration.ofMillis(numbers.length == 0 ? 0 : numbers[0]);
         switch (kind) {
-            case CRON: return Trigger.cron(expression, zone);
-            case FIXED_RATE: return Trigger.every(first);
             case FIXED_DELAY: return Trigger.delay(first);
             case AT: return Trigger.at(instants(numbers));
             default: return Trigger.api();
@@ -190,19 +262,37 @@ final class JobWire {
         ProtoWriter out = new ProtoWriter().integer(1, catchUp.policy().ordinal());
         optional(out, 2, catchUp.thresholdMs());
         optional(out, 3, catchUp.windowMs());
+        optional(out, 4, catchUp.maxRuns());
         return out;
+    }
+
+    private static ProtoWriter timing(Job.Fields f) {
+        ProtoWriter out = new ProtoWriter();
+        optional(out, 1, f.startAtMs);
+        optional(out, 2, f.endAtMs);
+        return out.integer(3, f.tickJitterMs);
+    }
+
+    private static void timing(ProtoReader in, Job.Fields f) {
+        for (int tag = in.next(); tag != 0; tag = in.next()) {
+            if (tag == 1) f.startAtMs = in.integer();
+            if (tag == 2) f.endAtMs = in.integer();
+            if (tag == 3) f.tickJitterMs = in.integer();
+        }
     }
 
     private static CatchUp catchUp(ProtoReader in) {
         CatchUp.Policy policy = CatchUp.Policy.LATEST;
         Long threshold = null;
         Long window = null;
+        Long maxRuns = null;
         for (int tag = in.next(); tag != 0; tag = in.next()) {
             if (tag == 1) policy = Enums.at(CatchUp.Policy.values(), in.int32(), CatchUp.Policy.LATEST);
             if (tag == 2) threshold = in.integer();
             if (tag == 3) window = in.integer();
+            if (tag == 4) maxRuns = in.integer();
         }
-        return new CatchUp(policy, threshold, window);
+        return new CatchUp(policy, threshold, window, maxRuns);
     }
 
     private static ProtoWriter retry(Job.Fields f) {

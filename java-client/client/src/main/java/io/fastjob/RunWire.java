@@ -12,7 +12,8 @@ import java.util.UUID;
 /** Run of {@code fastjob.proto}, and the requests about runs. Decides nothing. */
 final class RunWire {
     private static final Source[] SOURCES = {
-        Source.UNKNOWN, Source.CRON, Source.FIXED_RATE, Source.FIXED_DELAY, Source.AT, Source.API, Source.MANUAL
+        Source.UNKNOWN, Source.CRON, Source.FIXED_RATE, Source.FIXED_DELAY, Source.AT, Source.API, Source.MANUAL,
+        Source.BACKFILL, Source.DAILY_WINDOW
     };
     private static final RunState[] STATES = {
         RunState.UNKNOWN, RunState.SCHEDULED, RunState.DISPATCHED, RunState.SUCCEEDED, RunState.FAILED,

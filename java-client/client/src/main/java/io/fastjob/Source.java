@@ -8,12 +8,16 @@ public enum Source {
     FIXED_RATE,
     /** The end of the previous run. */
     FIXED_DELAY,
+    /** A tick of a daily window. */
+    DAILY_WINDOW,
     /** A one-off instant. */
     AT,
     /** A program. */
     API,
     /** A person. */
     MANUAL,
+    /** A past tick that is run on demand. */
+    BACKFILL,
     /** Something this version of the client does not know. */
     UNKNOWN
 }

@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.fastjob.internal.Link;
 import java.io.IOException;
 import java.io.InputStream;
+import java.time.DayOfWeek;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
@@ -30,7 +31,12 @@ class GoldenTest {
     @Test
     void a_put_is_written_as_prost_writes_it() throws Exception {
         List<Job> jobs = List.of(full(), small().every(Duration.ofSeconds(5)), small().delay(Duration.ZERO),
-            small().at(at(TICK), at(TICK + 1)), small().api());
+            small().at(at(TICK), at(TICK + 1)), small().api(),
+            small().trigger(Trigger.cron("30 2 * * 1", "").dialect(Dialect.UNIX).gap(GapRule.SKIP)
+                .overlap(OverlapRule.BOTH)),
+            small().trigger(Trigger.every(Duration.ofSeconds(5)).phase(at(0))),
+            small().trigger(Trigger.dailyWindow("09:00", "24:00", Duration.ofMinutes(20)).zone("Europe/Berlin")
+                .weekdays(DayOfWeek.MONDAY, DayOfWeek.SUNDAY)));
         assertArrayEquals(golden("job_put_request"), JobWire.putRequest("demo", jobs));
     }
 

@@ -1,22 +1,20 @@
-//! The floor's rows: those of an API run from its trigger to its end, in the server's own table, with the fewest
-//! statements that write them. No fence, no state, no judgement.
+//! The floor's rows in SQLite, as the server runs it.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use fastjob_core::id::RunId;
 use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous,
 };
 use sqlx::{Arguments, AssertSqlSafe, ConnectOptions, Connection, Executor};
 
+use super::{CHUNK, NewRun, Turn};
+
 /// The server's tables.
-const SCHEMA: &str = include_str!("../../../server/migrations/sqlite/0001_init.sql");
+const SCHEMA: &str = include_str!("../../../../server/migrations/sqlite/0001_init.sql");
 /// As the server's.
 const CHECKPOINT_PAGES: u32 = 4_000;
-/// Rows of one statement; the sizes of turns are multiples of it.
-pub(crate) const CHUNK: usize = 100;
 
 const CREATED_DISPATCHED: &str = "INSERT INTO fastjob_run (id, fire_key, token, params, due_at, \
     dispatched_at, created_at, app_id, shard, job_id, job_name, source, revision, handler, params_encoding, limits, \
@@ -25,43 +23,8 @@ const CREATED_SCHEDULED: &str = "INSERT INTO fastjob_run (id, fire_key, params, 
     shard, job_id, job_name, source, revision, handler, params_encoding, limits, state, attempt, fail_count, \
     lost_count) VALUES ";
 
-/// A run on its way.
-pub(crate) struct NewRun {
-    pub(crate) id: RunId,
-    pub(crate) fire_key: String,
-    pub(crate) token: i64,
-}
-
-/// A run that came back.
-pub(crate) struct EndedRun {
-    pub(crate) id: RunId,
-    pub(crate) token: i64,
-    pub(crate) started_at: i64,
-    pub(crate) ended_at: i64,
-}
-
-impl NewRun {
-    /// As it comes back.
-    pub(crate) fn ended(&self, now: i64) -> EndedRun {
-        EndedRun { id: self.id, token: self.token, started_at: now, ended_at: now }
-    }
-}
-
-/// What one transaction writes; each list a multiple of [`CHUNK`] long.
-#[derive(Default)]
-pub(crate) struct Turn<'a> {
-    /// New rows that are with a worker already: the first of two writes.
-    pub(crate) dispatched_at_once: &'a [NewRun],
-    /// New rows that wait: the first of three writes.
-    pub(crate) scheduled: &'a [NewRun],
-    /// Waiting rows that go to a worker: the second of three.
-    pub(crate) dispatched: &'a [NewRun],
-    /// The last write.
-    pub(crate) ended: &'a [EndedRun],
-}
-
 /// The one writer.
-pub(crate) struct Rows {
+pub(crate) struct SqliteRows {
     connection: SqliteConnection,
     texts: Texts,
     params: Vec<u8>,
@@ -75,7 +38,7 @@ struct Texts {
     one: Arc<str>,
 }
 
-impl Rows {
+impl SqliteRows {
     /// A new database with the server's tables and its durability.
     pub(crate) async fn create(path: &Path, params: Vec<u8>) -> anyhow::Result<Self> {
         let options = SqliteConnectOptions::new()

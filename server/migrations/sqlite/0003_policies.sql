@@ -1,0 +1,3 @@
+-- Runs of jittered jobs say by how much they are put off.
+
+ALTER TABLE fastjob_run ADD COLUMN jitter_ms INTEGER; -- from the tick to when the run was first due; null: 0
