@@ -314,11 +314,12 @@ typedef struct {
      */
     int32_t enabled;
     /**
-     * For a tick while an earlier run is alive: "skip" (also if NULL) or "allow_all".
+     * For a run that is due while an earlier one is alive: "skip" (also if NULL), "buffer_one", "buffer_all" (at most
+     * 1000 wait), "cancel_other", "terminate_other" or "allow_all".
      */
     const char *overlap;
     /**
-     * For ticks missed while no server was up: "latest" (also if NULL) or "none".
+     * For ticks missed while no server was up: "latest" (also if NULL), "none" or "all".
      */
     const char *catch_up;
     /**
@@ -385,6 +386,22 @@ typedef struct {
      * The version of the source that puts it: a lower one than stored is refused. 0: not compared.
      */
     uint64_t source_version;
+    /**
+     * With catch_up "all": the most missed ticks that fire, the newest, 1 to 1,000. 0: 100.
+     */
+    uint32_t catch_up_runs;
+    /**
+     * No tick lies before this instant, in ms since 1970 UTC. -1: no such bound.
+     */
+    int64_t start_at_ms;
+    /**
+     * No tick lies at this instant or after it. -1: no such bound.
+     */
+    int64_t end_at_ms;
+    /**
+     * The run of a tick is due up to this much later, but before the next tick: 0 to 24 h.
+     */
+    int64_t jitter_ms;
 } fj_job;
 
 /**
@@ -425,7 +442,7 @@ typedef struct {
      */
     const char *idempotency_key;
     /**
-     * While an earlier run is alive: "skip" or "allow_all". NULL: the job's own.
+     * While an earlier run is alive: a word of `fj_job.overlap`. NULL: the job's own.
      */
     const char *overlap;
 } fj_trigger_config;
@@ -550,6 +567,23 @@ fj_status fj_attempt_idempotency_key(fj_attempt attempt,
  * The instant that the schedule produced, in ms since 1970 UTC. FJ_E_NONE unless a schedule made the run.
  */
 fj_status fj_attempt_tick(fj_attempt attempt, int64_t *tick_ms);
+
+/**
+ * The tick before it, in ms since 1970 UTC: together they name the half-open interval of data that the run stands for.
+ * FJ_E_NONE if there is none.
+ */
+fj_status fj_attempt_previous_tick(fj_attempt attempt,
+                                   int64_t *tick_ms);
+
+/**
+ * The job's revision that the run follows.
+ */
+fj_status fj_attempt_revision(fj_attempt attempt, uint64_t *revision);
+
+/**
+ * `*backfilled` becomes 1 if the run's tick is run again on demand, so that its data may be old; else 0.
+ */
+fj_status fj_attempt_backfilled(fj_attempt attempt, int32_t *backfilled);
 
 /**
  * When the run was due, in ms since 1970 UTC.

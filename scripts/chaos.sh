@@ -13,7 +13,7 @@ scripts/setup.sh faketime || echo "without libfaketime the plans that set a data
 STATE=target/chaos-matrix.tsv
 
 matrix() {
-  local revision program plan database seed said failed=0
+  local revision program plan database seed said verdict failed=0
   revision=$(git rev-parse --short HEAD)
   touch "$STATE"
   cargo test --workspace --test chaos --no-run
@@ -23,15 +23,21 @@ matrix() {
       good "$plan" "$database" "$seed" "${FRESH:+$revision}" && continue
       said=$(cd server && PLAN=$plan DATABASE=$database SEED=$seed "$program" </dev/null 2>&1 || true)
       printf '%s\n' "$said"
-      said=$(printf '%s\n' "$said" | grep -E '(holds|FAILED): ' | head -n 1 | sed 's/^.*seed [0-9]*: //')
-      printf '%s\t' "$revision" "$plan" "$database" "$seed" "${said:-FAILED: no verdict}" >>"$STATE"
-      date -u +%F >>"$STATE"
+      verdict=$(verdict <<<"$said")
+      printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$revision" "$plan" "$database" "$seed" "$verdict" "$(date -u +%F)" >>"$STATE"
       good "$plan" "$database" "$seed" "" || failed=1
       table >docs/chaos-matrix.md
     done < <(PLAN=${PLAN-all} "$program" list)
   done
   table >docs/chaos-matrix.md
   return $failed
+}
+
+# What a plan's output amounts to, in a line: its figures, or which invariants it broke.
+verdict() {
+  awk '/(holds|FAILED): / && !line { line = $0; sub(/^.*seed [0-9]+: /, "", line); sub(/; see .*/, "", line) }
+    / \(lines \[/ { sub(/:$/, "", $1); if (!seen[$1]++) broken = broken (broken ? ", " : " of ") $1 }
+    END { print (line ? line : "FAILED: no verdict") broken }'
 }
 
 # Whether the last verdict of this plan, database and seed is that it holds; in this revision, if one is given.

@@ -42,6 +42,7 @@ suite() { # name command...
 cargo build --workspace --all-targets || exit 1
 suite "rust" cargo test --workspace --no-fail-fast
 if scripts/mysql.sh; then suite "rust on MySQL" cargo test --workspace --test store -- --ignored on_mysql::; fi
+suite "cron beside other programs" scripts/differential.sh 500
 suite "java" scripts/gradle.sh -q check
 suite "java consumers" java-client/consumers/test.sh
 

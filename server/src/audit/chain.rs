@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use fastjob_core::clock::Millis;
 use fastjob_core::domain::Trigger;
 
-use super::history::{History, Marks};
+use super::history::{self, History, Marks};
 use super::{Code, Finding, LedgerRun};
 
 /// Ordinals that may be awaited at a time: runs of one chain stand nearly in order.
@@ -61,12 +61,18 @@ impl Chain {
             found.push(Finding::of(Code::MovedMark, detail));
         }
         let lives = marks.enabled && marks.deleted_at.is_none();
-        let is_chain = matches!(marks.definition.trigger, Trigger::FixedDelay { .. });
         let ended = self.newest.as_ref().filter(|run| run.ended_at.is_some() && newest == marks.chain_seq);
-        if let Some(last) = ended.filter(|_| lives && is_chain) {
+        if let Some(last) = ended.filter(|last| lives && goes_on(last, marks)) {
             found.push(broken(last, "has ended without a successor, though its job is enabled"));
         }
     }
+}
+
+/// A successor would still lie within the life of its job.
+fn goes_on(last: &LedgerRun, marks: &Marks) -> bool {
+    let Trigger::FixedDelay { delay_ms } = marks.definition.trigger else { return false };
+    let due = last.ended_at.unwrap_or(last.due).plus(delay_ms);
+    history::compile(&marks.definition, marks).is_ok_and(|schedule| schedule.within_life(due).is_some())
 }
 
 fn succession(earlier: &LedgerRun, run: &LedgerRun, history: &History) -> Option<String> {

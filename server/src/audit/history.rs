@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use fastjob_core::clock::Millis;
 use fastjob_core::domain::{Definition, Revision, Source, Trigger};
+use fastjob_core::id::JobId;
 use fastjob_core::schedule::{Schedule, ScheduleError};
 
 use super::{Code, Finding};
@@ -11,6 +12,8 @@ use super::{Code, Finding};
 /// What the job's own row says.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Marks {
+    /// Its id, which draws the jitter.
+    pub id: JobId,
     /// Its newest revision.
     pub revision: u64,
     /// What it does and when, by the newest revision.
@@ -103,13 +106,13 @@ impl History {
     }
 
     /// The stretch of the revision at this place.
-    pub(super) fn stretch(&self, place: usize, created_at: Millis) -> Option<Stretch> {
+    pub(super) fn stretch(&self, place: usize, marks: &Marks) -> Option<Stretch> {
         let revision = self.revisions.get(place)?;
         let next = self.revisions.get(place + 1);
         let hole = next.is_some_and(|next| next.revision != revision.revision + 1);
-        let compiled = compile(revision, created_at);
+        let compiled = compile(&revision.definition, marks);
         let unknown = hole || compiled.is_err();
-        let timed = is_timed(&revision.definition.trigger) && !revision.deleted && !unknown;
+        let timed = revision.definition.trigger.is_timed() && !revision.deleted && !unknown;
         Some(Stretch {
             revision: revision.revision,
             after: revision.from,
@@ -180,13 +183,10 @@ fn altered(revision: &Revision, what: &str) -> Finding {
         .by(revision.revision)
 }
 
-/// The ticks of a revision of a job created at `created_at`.
-pub(super) fn compile(revision: &Revision, created_at: Millis) -> Result<Schedule, ScheduleError> {
-    Schedule::compile(&revision.definition.trigger, created_at)
-}
-
-const fn is_timed(trigger: &Trigger) -> bool {
-    !matches!(trigger, Trigger::FixedDelay { .. } | Trigger::Api)
+/// The ticks of a job by one of its definitions, within the life that it sets.
+pub(super) fn compile(definition: &Definition, marks: &Marks) -> Result<Schedule, ScheduleError> {
+    let schedule = Schedule::compile(&definition.trigger, marks.created_at)?;
+    Ok(schedule.timed(&definition.timing, marks.id))
 }
 
 pub(super) const fn source_of(trigger: &Trigger) -> Source {

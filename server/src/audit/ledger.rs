@@ -53,7 +53,7 @@ impl<'a> Audit<'a> {
             range,
             upto: ends.min().unwrap_or(Millis::MAX),
             place: 0,
-            stretch: history.stretch(0, marks.created_at),
+            stretch: history.stretch(0, marks),
             next: None,
             last: None,
             beyond: None,
@@ -122,7 +122,7 @@ impl<'a> Audit<'a> {
     fn is_of_older_rule(&self, run: &LedgerRun, tick: Millis) -> bool {
         let Some(own) = self.history.get(run.revision) else { return false };
         let ended = self.history.get(run.revision + 1).map(|next| next.from);
-        let schedule = history::compile(own, self.marks.created_at);
+        let schedule = history::compile(&own.definition, self.marks);
         ended.is_some_and(|ended| tick > ended && reasons::was_early(run, ended))
             && schedule.is_ok_and(|schedule| has(&schedule, tick))
     }
@@ -196,7 +196,7 @@ impl<'a> Audit<'a> {
 
     fn mark_is_wrong(&self, marks: &Marks) -> Option<Finding> {
         let mark = marks.next_at?;
-        let newest = self.history.stretch(self.history.len().checked_sub(1)?, marks.created_at)?;
+        let newest = self.history.stretch(self.history.len().checked_sub(1)?, marks)?;
         let wrong = |what: String| Some(Finding::of(Code::MovedMark, what).at(mark).by(marks.revision));
         if let Some(beyond) = self.beyond.filter(|beyond| *beyond >= mark) {
             let finding = wrong("the mark stands before ticks that are accounted for".to_owned())?;
@@ -242,13 +242,13 @@ impl<'a> Audit<'a> {
                 break;
             }
             self.place += 1;
-            self.stretch = self.history.stretch(self.place, self.marks.created_at);
+            self.stretch = self.history.stretch(self.place, self.marks);
         }
         self.next = self.next.filter(|tick| *tick < self.upto);
     }
 
     fn stretch_at(&self, tick: Millis) -> Option<Stretch> {
-        self.history.stretch(self.history.place_of(tick)?, self.marks.created_at)
+        self.history.stretch(self.history.place_of(tick)?, self.marks)
     }
 }
 

@@ -82,6 +82,7 @@ impl Life {
         }
         let newest = revisions.last().unwrap();
         let marks = Marks {
+            id: Id::from_bytes([1; 16]),
             revision: newest.revision,
             definition: newest.definition.clone(),
             enabled: newest.enabled,

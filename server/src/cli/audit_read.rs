@@ -71,6 +71,7 @@ fn marks_of(record: Option<&v1::JobRecord>) -> Result<Marks, Failure> {
     let stored = record.job.as_ref().ok_or_else(|| Failure::incomplete("job"))?;
     let spec = stored.spec.clone().ok_or_else(|| Failure::incomplete("spec"))?;
     Ok(Marks {
+        id: Id::from_slice(&stored.id).ok_or_else(|| Failure::incomplete("id of the job"))?,
         revision: stored.revision,
         definition: definition(spec, stored.created_at)?,
         enabled: stored.enabled,

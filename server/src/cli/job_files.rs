@@ -1,5 +1,5 @@
-//! Jobs of files, for commands that speak to no server: JSON lines as `fastjob job list -o json` prints them, or lines like
-//! those of a crontab, an expression and a name. What is wrong names its file and line.
+//! Jobs of files, for commands that speak to no server: YAML as `fastjob apply` reads it, JSON lines as `fastjob job list -o
+//! json` prints them, or lines like those of a crontab, an expression and a name. What is wrong names its file and line.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -7,10 +7,14 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use fastjob_core::clock::Millis;
+use fastjob_core::domain::Refusal;
+use fastjob_core::id::JobId;
 use fastjob_core::protocol::{job, v1};
 use fastjob_core::shard::JobPut;
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
+use super::jobfile::{self, Source};
 use super::{Failure, args};
 
 /// The largest file that is read.
@@ -33,8 +37,24 @@ pub(super) struct Reading {
 pub(super) struct FileJob {
     pub(super) file: String,
     /// From 1.
-    pub(super) line: usize,
+    line: usize,
     pub(super) put: JobPut,
+    /// It comes from a file that knows the place of each field.
+    yaml: Option<jobfile::FileJob>,
+}
+
+impl FileJob {
+    /// Stands for the id that it has not yet: the same for a name, and so for its jitter.
+    pub(super) fn id(&self) -> JobId {
+        let digest = Sha256::digest(self.put.name.as_str());
+        JobId::from_bytes(digest[..16].try_into().expect("16 of 32 bytes"))
+    }
+
+    /// The line of one of its fields.
+    pub(super) fn line_of(&self, field: &'static str) -> usize {
+        let fault = self.yaml.as_ref().map(|yaml| yaml.fault(&Refusal::invalid("lint", field, "")));
+        fault.map_or(self.line, |fault| fault.at.line)
+    }
 }
 
 impl Reading {
@@ -44,6 +64,10 @@ impl Reading {
         for path in files {
             let file = path.display().to_string();
             let text = text_of(path, "FILE")?;
+            if is_yaml(path, &text) {
+                jobs.extend(yaml_jobs(file, text, now)?);
+                continue;
+            }
             let mut lines = Lines { zone: self.zone.clone(), dialect: &self.dialect };
             for (at, line) in text.lines().enumerate() {
                 let wrong = |field: String, message: String, remedy: String| {
@@ -57,7 +81,7 @@ impl Reading {
                 let put = job::put(spec, now).map_err(|bad| {
                     wrong(bad.field.to_string(), bad.message.to_string(), bad.remedy.to_string())
                 })?;
-                jobs.push(FileJob { file: file.clone(), line: at + 1, put });
+                jobs.push(FileJob { file: file.clone(), line: at + 1, put, yaml: None });
                 if jobs.len() > MAX_JOBS {
                     let message = format!("there are more than {MAX_JOBS} jobs");
                     return Err(Failure::usage("FILE", message, "give fewer files at a time"));
@@ -66,6 +90,22 @@ impl Reading {
         }
         Ok(jobs)
     }
+}
+
+/// By its name, or by how it begins.
+fn is_yaml(path: &Path, text: &str) -> bool {
+    let named = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    named || lines.next().is_some_and(|line| line == "---" || line.starts_with("fastjob:"))
+}
+
+fn yaml_jobs(file: String, text: String, now: Millis) -> Result<impl Iterator<Item = FileJob>, Failure> {
+    let source = Source { file: file.clone(), bytes: text.into_bytes() };
+    let jobs = jobfile::read(&[source], None, now).map_err(jobfile::failure)?;
+    Ok(jobs.into_iter().map(move |job| {
+        let line = job.fault(&Refusal::invalid("lint", "", "")).at.line;
+        FileJob { file: file.clone(), line, put: job.put.clone(), yaml: Some(job) }
+    }))
 }
 
 /// Field, message, remedy.
@@ -150,6 +190,16 @@ struct JsonJob {
     start_deadline_ms: Option<i64>,
     #[serde(default)]
     priority: i32,
+    #[serde(default)]
+    timing: Option<JsonTiming>,
+}
+
+#[derive(Deserialize)]
+struct JsonTiming {
+    start_at: Option<Instant>,
+    end_at: Option<Instant>,
+    #[serde(default)]
+    jitter_ms: i64,
 }
 
 #[derive(Deserialize)]
@@ -217,10 +267,21 @@ impl JsonJob {
             attempt_timeout_ms: self.attempt_timeout_ms,
             start_deadline_ms: self.start_deadline_ms,
             priority: self.priority,
+            timing: self.timing.map(JsonTiming::message).transpose()?,
             ..v1::JobSpec::default()
         };
         spec.set_overlap(word("overlap", "OVERLAP", self.overlap, v1::Overlap::from_str_name)?);
         Ok(spec)
+    }
+}
+
+impl JsonTiming {
+    fn message(self) -> Result<v1::Timing, Bad> {
+        Ok(v1::Timing {
+            start_at: self.start_at.map(Instant::ms).transpose()?,
+            end_at: self.end_at.map(Instant::ms).transpose()?,
+            jitter_ms: self.jitter_ms,
+        })
     }
 }
 

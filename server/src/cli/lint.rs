@@ -18,7 +18,7 @@ const COLUMNS: [&str; 7] = ["place", "job", "severity", "code", "field", "messag
 /// --strict anything; 2: a file cannot be read.
 #[derive(Args, Debug)]
 pub(super) struct Lint {
-    /// Files of jobs, - for stdin: JSON lines of jobs, or crontab-like lines.
+    /// Files of jobs, - for stdin: YAML as `fastjob apply` reads it, JSON lines of jobs, or crontab-like lines.
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -46,6 +46,7 @@ impl Lint {
         let jobs = self.reading.read(&self.files, now)?;
         let durations = self.durations.as_deref().map(job_files::durations).transpose()?.unwrap_or_default();
         let subject = |job: &FileJob| Subject {
+            id: job.id(),
             name: job.put.name.to_string(),
             definition: job.put.definition.clone().into(),
             usual_ms: durations.get(job.put.name.as_str()).copied(),
@@ -64,10 +65,11 @@ impl Lint {
 }
 
 fn shape(finding: &Finding, job: &FileJob) -> Value {
+    let line = job.line_of(finding.field);
     json!({
-        "place": format!("{}:{}", job.file, job.line),
+        "place": format!("{}:{line}", job.file),
         "file": job.file,
-        "line": job.line,
+        "line": line,
         "job": job.put.name.as_str(),
         "severity": finding.severity.as_str(),
         "code": finding.code.as_str(),

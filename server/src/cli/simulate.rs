@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use fastjob_core::client::{Client, RunFilter};
 use fastjob_core::clock::{Clock, Millis, SystemClock};
 use fastjob_core::domain::Trigger;
+use fastjob_core::id::JobId;
 use fastjob_core::protocol::{job, v1};
 use fastjob_core::schedule::Schedule;
 use fastjob_core::shard::JobPut;
@@ -24,12 +25,12 @@ const LEARNED_RUNS: usize = 5_000;
 const PAGE: u32 = 500;
 /// Jobs of a table for people; machines get all.
 const SHOWN: usize = 20;
-const COLUMNS: [&str; 6] = ["job", "ticks", "skipped", "longest_wait_ms", "busy_ms", "usual_ms"];
+const COLUMNS: [&str; 7] = ["job", "ticks", "skipped", "cancelled", "longest_wait_ms", "busy_ms", "usual_ms"];
 
 /// Simulates some days of all jobs together: collisions, overlap, slots, and a heat map minute by minute.
 #[derive(Args, Debug)]
 pub(super) struct Simulate {
-    /// Files of jobs instead of the app's, - for stdin; may be repeated: JSON lines of jobs, or crontab-like lines.
+    /// Files of jobs instead of the app's, - for stdin; may be repeated: YAML, JSON lines of jobs, or crontab-like lines.
     #[arg(short, long = "file", value_name = "FILE")]
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -76,7 +77,8 @@ enum Map {
 
 /// Jobs to simulate, and what is known of them.
 struct Fleet {
-    jobs: Vec<(JobPut, Millis)>,
+    /// With the id, which draws the jitter, and the creation.
+    jobs: Vec<(JobPut, JobId, Millis)>,
     usual: HashMap<String, i64>,
 }
 
@@ -92,7 +94,7 @@ impl Simulate {
         let ago = if self.last { i64::from(self.days) * DAY_MS } else { 0 };
         let from = self.from.map_or(now.plus(-ago), Millis::new);
         let players: Vec<Player> =
-            fleet.jobs.iter().filter_map(|(put, at)| self.player(put, *at, &fleet)).collect();
+            fleet.jobs.iter().filter_map(|(put, id, at)| self.player(put, *id, *at, &fleet)).collect();
         let span = Span { from, days: self.days, slots: self.slots };
         let outcome = simulate::simulate(&players, span);
         self.write(&outcome)?;
@@ -101,7 +103,12 @@ impl Simulate {
     }
 
     fn fleet_of_files(&self, now: Millis) -> Result<Fleet, Failure> {
-        let jobs = self.reading.read(&self.files, now)?.into_iter().map(|job| (job.put, now)).collect();
+        let jobs = self
+            .reading
+            .read(&self.files, now)?
+            .into_iter()
+            .map(|job| (job.put.clone(), job.id(), now))
+            .collect();
         Ok(Fleet { jobs, usual: self.usual()?.unwrap_or_default() })
     }
 
@@ -113,12 +120,13 @@ impl Simulate {
             after.clone_from(&last.name);
             for stored in page {
                 let created_at = Millis::new(stored.created_at);
+                let id = JobId::from_slice(&stored.id).ok_or_else(|| Failure::incomplete("id"))?;
                 let spec = stored.spec.ok_or_else(|| Failure::incomplete("spec"))?;
                 let put = job::put(spec, created_at).map_err(|bad| {
                     let message = format!("a job cannot be read by this command: {bad}");
                     Failure::new(Exit::Failed, message)
                 })?;
-                jobs.push((put, created_at));
+                jobs.push((put, id, created_at));
             }
         }
         let usual = match self.usual()? {
@@ -133,14 +141,14 @@ impl Simulate {
     }
 
     /// A job that is disabled, or fires by call alone, takes no part.
-    fn player(&self, put: &JobPut, created_at: Millis, fleet: &Fleet) -> Option<Player> {
+    fn player(&self, put: &JobPut, id: JobId, created_at: Millis, fleet: &Fleet) -> Option<Player> {
         let definition = &put.definition;
         if put.enabled == Some(false) || definition.trigger == Trigger::Api {
             return None;
         }
         let name = put.name.to_string();
         Some(Player {
-            schedule: Schedule::compile(&definition.trigger, created_at).ok()?,
+            schedule: Schedule::compile(&definition.trigger, created_at).ok()?.timed(&definition.timing, id),
             delay_ms: match definition.trigger {
                 Trigger::FixedDelay { delay_ms } => Some(delay_ms),
                 _ => None,
@@ -180,7 +188,7 @@ impl Simulate {
             players.iter().map(|player| (player.name.as_str(), player.usual_ms)).collect();
         let jobs = outcome.worst_first().map(|job| {
             json!({
-                "job": job.name, "ticks": job.ticks, "skipped": job.skipped,
+                "job": job.name, "ticks": job.ticks, "skipped": job.skipped, "cancelled": job.cancelled,
                 "longest_wait_ms": job.longest_wait_ms, "busy_ms": job.busy_ms,
                 "usual_ms": usual.get(job.name.as_str()),
             })

@@ -46,7 +46,7 @@ fn crowds(schedules: &[Option<Schedule>], now: Millis) -> BTreeMap<Millis, Vec<u
         let ticks: Vec<Millis> =
             ticks.take_while(|tick| tick.since(now) < AHEAD_MS).take(MAX_TICKS + 1).collect();
         if ticks.len() <= MAX_TICKS {
-            ticks.into_iter().for_each(|tick| crowds.entry(tick).or_default().push(at));
+            ticks.into_iter().for_each(|tick| crowds.entry(schedule.due(tick)).or_default().push(at));
         }
     }
     crowds
@@ -57,7 +57,7 @@ fn told(tick: Millis, jobs: &[usize], subjects: &[Subject]) -> Finding {
     let names: Vec<&str> = jobs.iter().take(MAX_NAMED).map(|at| subjects[*at].name.as_str()).collect();
     let more = if jobs.len() > MAX_NAMED { ", …" } else { "" };
     let message = format!("{} jobs fire at {at}: {}{more}", jobs.len(), names.join(", "));
-    let remedy = "spread them over the minutes of the hour";
+    let remedy = "spread them over the minutes of the hour, or give them a jitter";
     let first = jobs.first().copied().unwrap_or_default();
     let field = subjects.get(first).map_or("trigger", |job| rules::trigger_field(&job.definition.trigger));
     Finding { subject: first, ..Finding::warning(Code::PileUp, field, message, remedy) }

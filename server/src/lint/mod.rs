@@ -15,17 +15,28 @@ use std::sync::Arc;
 
 use fastjob_core::clock::Millis;
 use fastjob_core::domain::Definition;
+use fastjob_core::id::JobId;
 use fastjob_core::schedule::Schedule;
 
 /// A job to look at.
 #[derive(Clone, Debug)]
 pub struct Subject {
+    /// Draws its jitter.
+    pub id: JobId,
     /// Its name.
     pub name: String,
     /// What it does and when.
     pub definition: Arc<Definition>,
     /// How long its runs usually take, if that is known.
     pub usual_ms: Option<i64>,
+}
+
+impl Subject {
+    /// Its ticks if it were put now; `None`: its trigger does not compile.
+    fn schedule(&self, now: Millis) -> Option<Schedule> {
+        let schedule = Schedule::compile(&self.definition.trigger, now).ok()?;
+        Some(schedule.timed(&self.definition.timing, self.id))
+    }
 }
 
 /// What the rules may be told.
@@ -44,10 +55,8 @@ impl Settings {
 
 /// Everything that the rules say, in the order of the jobs; what concerns several jobs stands at the first of them.
 pub fn lint(subjects: &[Subject], settings: Settings) -> Vec<Finding> {
-    let compiled: Vec<Option<Schedule>> = subjects
-        .iter()
-        .map(|subject| Schedule::compile(&subject.definition.trigger, settings.now).ok())
-        .collect();
+    let compiled: Vec<Option<Schedule>> =
+        subjects.iter().map(|subject| subject.schedule(settings.now)).collect();
     let mut found = Vec::new();
     for (at, (subject, schedule)) in subjects.iter().zip(&compiled).enumerate() {
         let mut own = Vec::new();

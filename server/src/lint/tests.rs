@@ -24,7 +24,12 @@ fn cron(expression: &str) -> Trigger {
 }
 
 fn subject(definition: Definition) -> Subject {
-    Subject { name: "job".into(), definition: definition.into(), usual_ms: None }
+    Subject {
+        id: JobId::from_bytes([1; 16]),
+        name: "job".into(),
+        definition: definition.into(),
+        usual_ms: None,
+    }
 }
 
 fn said(subject: Subject) -> Vec<(Code, Severity)> {

@@ -55,6 +55,8 @@ pub struct JobOutcome {
     pub ticks: u64,
     /// Those that made no run, for an earlier one was alive.
     pub skipped: u64,
+    /// Runs that were cancelled for a later one; their handlers give way at once.
+    pub cancelled: u64,
     /// The longest time that a run waited for a slot.
     pub longest_wait_ms: i64,
     /// How long its runs take, all together.
@@ -92,9 +94,11 @@ pub(super) fn simulate_within(players: &[Player], span: Span, max_events: u64) -
 
 struct Stage<'a> {
     players: &'a [Player],
-    ticks: BinaryHeap<Reverse<(Millis, usize)>>,
+    /// When the run is due, of which job, and the tick.
+    ticks: BinaryHeap<Reverse<(Millis, usize, Millis)>>,
     pool: Pool,
     alive: Vec<u32>,
+    buffered: Vec<usize>,
     started: u64,
     saturated_since: Option<Millis>,
     /// The minute in which the level was noted last.
@@ -117,16 +121,17 @@ impl<'a> Stage<'a> {
         };
         let first = |(at, player): (usize, &Player)| {
             let tick = match player.delay_ms {
-                Some(_) => Some(span.from),
+                Some(_) => player.schedule.within_life(span.from),
                 None => player.schedule.next(span.from.plus(-1)),
             };
-            tick.map(|tick| Reverse((tick, at)))
+            tick.map(|tick| Reverse((player.due(tick), at, tick)))
         };
         Self {
             players,
             ticks: players.iter().enumerate().filter_map(first).collect(),
             pool: Pool::of(span.slots),
             alive: vec![0; players.len()],
+            buffered: vec![0; players.len()],
             started: 0,
             saturated_since: None,
             written: 0,
@@ -136,8 +141,8 @@ impl<'a> Stage<'a> {
     }
 
     fn next_event(&self) -> Option<Millis> {
-        let tick = self.ticks.peek().map(|Reverse((tick, _))| *tick);
-        [tick, self.pool.next_end()].into_iter().flatten().min()
+        let due = self.ticks.peek().map(|Reverse((due, ..))| *due);
+        [due, self.pool.next_end()].into_iter().flatten().min()
     }
 
     /// Everything of one instant: ends free their slots first, then ticks come, then who waits starts.
@@ -148,17 +153,21 @@ impl<'a> Stage<'a> {
             let Some(job) = self.pool.end_one() else { break };
             events += 1;
             self.alive[job] -= 1;
+            if self.buffered[job] > 0 {
+                self.buffered[job] -= 1;
+                self.make_run(now, job);
+            }
             if let Some(delay_ms) = self.players[job].delay_ms {
-                self.ticks.push(Reverse((now.plus(delay_ms.max(1)), job)));
+                self.chain_goes_on(now.plus(delay_ms.max(1)), job);
             }
         }
         let mut fired = 0;
-        while let Some(Reverse((tick, job))) =
-            self.ticks.peek().copied().filter(|Reverse((tick, _))| *tick == now)
+        while let Some(Reverse((_, job, tick))) =
+            self.ticks.peek().copied().filter(|Reverse((due, ..))| *due == now)
         {
             self.ticks.pop();
             fired += 1;
-            self.fire(tick, job);
+            self.fire(now, tick, job);
         }
         self.note_crowd(now, fired);
         self.start_waiting(now);
@@ -166,22 +175,50 @@ impl<'a> Stage<'a> {
         events + u64::from(fired)
     }
 
-    fn fire(&mut self, tick: Millis, job: usize) {
+    fn chain_goes_on(&mut self, at: Millis, job: usize) {
+        if let Some(at) = self.players[job].schedule.within_life(at) {
+            self.ticks.push(Reverse((at, job, at)));
+        }
+    }
+
+    fn fire(&mut self, now: Millis, tick: Millis, job: usize) {
         let player = &self.players[job];
         if player.delay_ms.is_none()
             && let Some(next) = player.schedule.next(tick)
         {
-            self.ticks.push(Reverse((next, job)));
+            self.ticks.push(Reverse((player.due(next), job, next)));
         }
-        let outcome = &mut self.outcome.jobs[job];
-        outcome.ticks += 1;
-        if player.overlap == Overlap::Skip && self.alive[job] > 0 {
-            outcome.skipped += 1;
-            return;
+        self.outcome.jobs[job].ticks += 1;
+        let most = match player.overlap {
+            _ if self.alive[job] == 0 => return self.make_run(now, job),
+            Overlap::AllowAll => return self.make_run(now, job),
+            Overlap::CancelOther | Overlap::TerminateOther => {
+                self.cancel_others(now, job);
+                return self.make_run(now, job);
+            }
+            Overlap::Skip => 0,
+            Overlap::BufferOne => 1,
+            Overlap::BufferAll => Overlap::MAX_BUFFERED,
+        };
+        if self.buffered[job] < most {
+            self.buffered[job] += 1;
+        } else {
+            self.outcome.jobs[job].skipped += 1;
         }
+    }
+
+    fn make_run(&mut self, now: Millis, job: usize) {
         self.alive[job] += 1;
         self.started += 1;
-        self.pool.wait(Waiting::new(player.priority, tick, self.started, job));
+        self.pool.wait(Waiting::new(self.players[job].priority, now, self.started, job));
+    }
+
+    fn cancel_others(&mut self, now: Millis, job: usize) {
+        let (runs, left_ms) = self.pool.cancel(job, now);
+        self.alive[job] = 0;
+        let outcome = &mut self.outcome.jobs[job];
+        outcome.cancelled += u64::from(runs);
+        outcome.busy_ms -= left_ms;
     }
 
     fn start_waiting(&mut self, now: Millis) {

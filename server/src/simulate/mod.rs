@@ -43,6 +43,13 @@ pub struct Player {
     pub usual_ms: i64,
 }
 
+impl Player {
+    /// When the run of a tick is due: later by its jitter.
+    fn due(&self, tick: Millis) -> Millis {
+        self.schedule.due(tick)
+    }
+}
+
 /// What is simulated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Span {

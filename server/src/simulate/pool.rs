@@ -59,6 +59,23 @@ impl Pool {
         self.running.push(Reverse((end, job)));
     }
 
+    /// Takes the runs of a job away; answers how many, and for how long they would have gone on.
+    pub(super) fn cancel(&mut self, job: usize, now: Millis) -> (u32, i64) {
+        let (mut runs, mut left_ms) = (0, 0);
+        self.running.retain(|Reverse((end, of))| {
+            if *of == job {
+                runs += 1;
+                left_ms += end.since(now);
+            }
+            *of != job
+        });
+        self.waiting.retain(|run| {
+            runs += u32::from(run.job == job);
+            run.job != job
+        });
+        (runs, left_ms)
+    }
+
     pub(super) fn running(&self) -> u32 {
         u32::try_from(self.running.len()).unwrap_or(u32::MAX)
     }

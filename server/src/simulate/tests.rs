@@ -41,6 +41,24 @@ fn a_run_longer_than_its_period_skips_ticks_unless_overlap_is_allowed() {
 }
 
 #[test]
+fn each_overlap_policy_does_with_a_tick_what_its_name_says() {
+    // A run of 90 s each minute of one hour.
+    let of = |overlap| {
+        let outcome = day(&[Player { overlap, ..player("0 * 12 * * ?", 90_000) }], None);
+        let job = outcome.jobs[0].clone();
+        (job.ticks, job.skipped, job.cancelled, job.busy_ms / 1_000)
+    };
+    assert_eq!(of(Overlap::Skip), (60, 30, 0, 30 * 90));
+    assert_eq!(of(Overlap::AllowAll), (60, 0, 0, 60 * 90));
+    assert_eq!(of(Overlap::BufferAll), (60, 0, 0, 60 * 90));
+    assert_eq!(of(Overlap::CancelOther), (60, 0, 59, 59 * 60 + 90));
+    assert_eq!(of(Overlap::TerminateOther), (60, 0, 59, 59 * 60 + 90));
+    let (ticks, skipped, cancelled, busy_s) = of(Overlap::BufferOne);
+    assert_eq!((ticks, cancelled, busy_s as u64), (60, 0, (60 - skipped) * 90));
+    assert!((18..=21).contains(&skipped), "{skipped}: a run starts each 90 s, and one waits at the end");
+}
+
+#[test]
 fn a_fixed_delay_counts_from_the_end() {
     let chain = Player { delay_ms: Some(20_000), ..player("0 * * * * ?", 10_000) };
     let outcome = day(&[chain], None);

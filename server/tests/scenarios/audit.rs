@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use fastjob_core::client::{CatchUp, Job, Overlap, Trigger};
-use fastjob_core::worker::Worker;
+use fastjob_core::worker::{Context, Worker};
 use serde_json::Value;
 use sqlx::{Connection as _, SqliteConnection};
 
@@ -15,7 +15,7 @@ const SECOND: &str = "* * * * * ?";
 
 async fn stage() -> (Stage, Worker) {
     let stage = Stage::with(&[("FASTJOB_CLUSTER__HORIZON_MS", "1000")]).await;
-    let worker = stage.worker(|builder| builder.handler("work", async |_| Ok("done"))).await;
+    let worker = stage.worker(|builder| builder.handler("work", async |_: Context| Ok("done"))).await;
     (stage, worker)
 }
 

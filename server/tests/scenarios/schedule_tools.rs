@@ -59,6 +59,19 @@ fn lint_names_place_code_severity_and_remedy_and_its_exit_code_is_for_ci() {
 }
 
 #[test]
+fn lint_reads_the_files_of_apply_and_names_the_line_of_the_field() {
+    let place = tempfile::tempdir().unwrap();
+    let yaml = "fastjob: 1\njobs:\n  - name: sevens\n    handler: work\n    trigger:\n      cron: 0 */7 * * * ?\n  \
+                - name: daily\n    handler: work\n    trigger:\n      cron: 0 0 12 * * ?\n    catch_up: {policy: none}\n";
+    for name in ["jobs.yaml", "without-extension"] {
+        let found = lint(&file(place.path(), name, yaml), &[]);
+        assert_eq!(codes(&found), [(6, "uneven_step"), (11, "no_catch_up")], "{found:?}");
+    }
+    let bad = lint(&file(place.path(), "bad.yaml", "fastjob: 1\njobs:\n  - nme: x\n"), &[]);
+    assert!(bad.code == 2 && bad.err.contains("bad.yaml:3"), "{bad:?}");
+}
+
+#[test]
 fn lint_refuses_what_it_cannot_read_with_file_line_and_remedy() {
     let place = tempfile::tempdir().unwrap();
     let table = [

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use fastjob_core::clock::Millis;
+use fastjob_core::id::Id;
 use fastjob_core::protocol::{job, v1};
 use fastjob_core::schedule::Schedule;
 use jiff::tz::TimeZone;
@@ -46,13 +47,16 @@ impl Comparison {
             Err(refusal) => return Self::none(format!("FastJob refuses the job: {refusal}")),
         };
         let schedule = match Schedule::compile(&put.definition.trigger, from) {
-            Ok(schedule) => schedule,
+            Ok(schedule) => schedule.timed(&put.definition.timing, Id::from_bytes([0; 16])),
             Err(error) => return Self::none(format!("FastJob refuses the job: {error}")),
         };
-        let Ok(after) = Timestamp::from_millisecond(from.get()) else {
+        let timing = put.definition.timing;
+        let begin = timing.start_at.map_or(from, |start| from.max(start.plus(-1)));
+        let Ok(after) = Timestamp::from_millisecond(begin.get()) else {
             return Self::none("the instant is out of range");
         };
-        let theirs = old.ticks(after, count);
+        let is_alive = |at: &Timestamp| timing.end_at.is_none_or(|end| at.as_millisecond() < end.get());
+        let theirs: Vec<Timestamp> = old.ticks(after, count).into_iter().filter(is_alive).collect();
         let ours = std::iter::successors(schedule.next(from), |tick| schedule.next(*tick));
         let ours: Vec<Timestamp> =
             ours.take(count).filter_map(|tick| Timestamp::from_millisecond(tick.get()).ok()).collect();

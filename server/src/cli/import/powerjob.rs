@@ -103,9 +103,7 @@ fn execution(row: &Row, job: &mut Imported) {
     if row.text("notify_user_ids").is_some() {
         job.lose("notify_user_ids: alarms are not sent by FastJob; watch its metrics");
     }
-    if row.text("lifecycle").is_some_and(|text| text.contains(|char: char| char.is_ascii_digit())) {
-        job.lose("lifecycle: a job has no beginning and end yet");
-    }
+    life(row, job);
 }
 
 fn time(row: &Row, zone: &Zone, job: &mut Imported) -> Result<(), String> {
@@ -139,6 +137,18 @@ fn time(row: &Row, zone: &Zone, job: &mut Imported) -> Result<(), String> {
         other => return Err(format!("time_expression_type {other} is not known")),
     }
     Ok(())
+}
+
+/// PowerJob still fires at its end.
+fn life(row: &Row, job: &mut Imported) {
+    let given =
+        row.text("lifecycle").and_then(|text| serde_json::from_str::<Value>(&text).ok()).unwrap_or_default();
+    let instant = |name: &str| given[name].as_i64().filter(|at| *at > 0);
+    let (start_at, end_at) = (instant("start"), instant("end").map(|end| end.saturating_add(1)));
+    if start_at.or(end_at).is_some() {
+        job.spec.timing = Some(v1::Timing { start_at, end_at, jitter_ms: 0 });
+        job.map("lifecycle -> start_at, end_at");
+    }
 }
 
 /// PowerJob lets both day fields restrict; FastJob's quartz dialect does not, and its spring dialect does.

@@ -147,14 +147,13 @@ fn time(
     Ok(())
 }
 
+/// Quartz still fires at its end.
 fn life(row: &Row, end: Option<i64>, now: Millis, job: &mut Imported) {
-    let text = crate::cli::print::instant_text;
-    if let Some(start) = row.whole("start_time").filter(|at| *at > now.get()) {
-        job.lose(format!("start_time {}: a job has no beginning yet; enable it then", text(start)));
-        job.disabled("start_time in the future");
-    }
-    if let Some(end) = end {
-        job.lose(format!("end_time {}: a job has no end yet; delete it then", text(end)));
+    let start_at = row.whole("start_time").filter(|at| *at > now.get());
+    let end_at = end.map(|end| end.saturating_add(1));
+    if start_at.or(end_at).is_some() {
+        job.spec.timing = Some(v1::Timing { start_at, end_at, jitter_ms: 0 });
+        job.map("start_time, end_time -> start_at, end_at");
     }
 }
 

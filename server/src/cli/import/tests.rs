@@ -61,7 +61,7 @@ fn triggers_of_quartz_become_jobs_and_each_difference_of_time_is_explained() {
             "params:\n      format: pdf\n",
             "policy: none",
             "- name: ops.pace\n    handler: com.shop.CleanJob\n    trigger:\n      every: 1m30s\n      phase: 2023-11-14T22:13:20Z\n",
-            "at:\n        - 2026-09-21T13:33:20Z\n        - 2026-09-21T13:34:20Z\n        - 2026-09-21T13:35:20Z\n",
+            "at:\n        - 2026-09-21T14:13:20Z\n        - 2026-09-21T14:14:20Z\n        - 2026-09-21T14:15:20Z\n",
             "at_most_once: true",
             "priority: 2",
             "enabled: false",
@@ -168,7 +168,7 @@ fn a_crontab_becomes_jobs_of_a_shell_and_each_difference_of_time_is_explained() 
             "- name: backup.sh\n    handler: shell\n    trigger:\n      cron: 30 2 * * *\n      dialect: unix\n      zone: Europe/Berlin\n",
             "env:\n        SHELL: /bin/sh\n",
             "cron: \"@hourly\"",
-            "zone: America/New_York\n    params:\n      command: mail -s report\n      stdin: \"Hello\\nyou % done\"\n",
+            "zone: America/New_York\n    params:\n      command: mail -s report\n      env:\n        SHELL: /bin/sh\n      stdin: \"Hello\\nyou % done\"\n",
             "overlap: allow_all",
             "policy: none",
         ],
@@ -180,12 +180,12 @@ fn a_crontab_becomes_jobs_of_a_shell_and_each_difference_of_time_is_explained() 
             "not imported: line 11: it has fewer than 5 words",
             "MAILTO: a job's output is not sent by mail",
             "times: 1500 of 1500 the same",
-            "the clock goes back: cron repeats what has a star in minute or hour, FastJob what has any range or step",
+            "the clock goes forward: cron makes up for a time in the gap that FastJob takes for one of an interval",
         ],
     );
     let system = "17 * * * * root cd / && run-parts /etc/cron.hourly\n";
     let (yaml, _) = import(&["crontab", "--with-user", "--handler", "sh"], system);
-    has(&yaml, &["handler: sh", "user: root", "command: cd / && run-parts /etc/cron.hourly"]);
+    has(&yaml, &["handler: sh", "user: root", "command: \"cd / && run-parts /etc/cron.hourly\""]);
 }
 
 #[test]

@@ -22,6 +22,9 @@ pub(super) const JOB: &[Field] = &[
     field("name", Kind::Text, "Its name; 1 to 128 characters."),
     field("handler", Kind::Text, "Which of the workers' handlers runs it."),
     field("trigger", Kind::Fields(TRIGGER), "When it fires; only when called if this is left out."),
+    field("start_at", Kind::Instant, "No tick lies before it."),
+    field("end_at", Kind::Instant, "No tick lies at it or after it."),
+    field("jitter", Kind::Duration, "Each tick's run is due up to this much later. Default 0s, at most 24h."),
     field("params", Kind::Anything, "What its handler gets, as JSON."),
     field("params_json", Kind::Text, "What its handler gets: JSON text, kept to the letter."),
     field("params_text", Kind::Text, "What its handler gets: text."),
@@ -98,6 +101,11 @@ const CATCH_UP: &[Field] = &[
         Kind::Duration,
         "Older ticks are never made up for. Default 1h for periods under a day, else 24h.",
     ),
+    field(
+        "max_runs",
+        Kind::Whole { least: 1, most: 1_000 },
+        "Of the policy all: how many fire. Default 100.",
+    ),
 ];
 
 const RETRY: &[Field] = &[
@@ -128,6 +136,7 @@ pub(super) fn read(of: &mut Fields<'_>) -> v1::JobSpec {
         name: of.required_text("name").unwrap_or_default(),
         handler: of.required_text("handler").unwrap_or_default(),
         trigger: Some(v1::Trigger { kind: Some(read_trigger(of)) }),
+        timing: read_timing(of),
         params: params::read(of),
         enabled: of.flag("enabled"),
         overlap: of.one_of("overlap", &OVERLAPS),
@@ -212,11 +221,17 @@ fn read_window(mut of: Fields<'_>) -> v1::DailyWindow {
     }
 }
 
+fn read_timing(of: &mut Fields<'_>) -> Option<v1::Timing> {
+    let (start_at, end_at) = (of.instant("start_at"), of.instant("end_at"));
+    Some(v1::Timing { start_at, end_at, jitter_ms: of.duration("jitter").unwrap_or_default() })
+}
+
 fn read_catch_up(mut of: Fields<'_>) -> v1::CatchUp {
     v1::CatchUp {
         policy: of.one_of("policy", &CATCH_UPS),
         threshold_ms: of.duration("threshold"),
         window_ms: of.duration("window"),
+        max_runs: of.whole("max_runs"),
     }
 }
 
@@ -243,6 +258,7 @@ pub(super) fn yaml_path(wire: &str) -> String {
         return (*yaml).to_owned();
     }
     let path = wire.strip_suffix("_ms").unwrap_or(wire);
+    let path = path.strip_prefix("timing.").unwrap_or(path);
     if wire == "trigger.daily_window.zone" {
         return "trigger.zone".to_owned();
     }
@@ -266,6 +282,8 @@ pub(super) fn write(spec: &v1::JobSpec) -> Node {
     let word =
         |words: &Words, value: i32, default: i32| (value != default).then(|| Node::text(words.word(value)));
     let trigger = spec.trigger.as_ref().and_then(|trigger| trigger.kind.as_ref()).and_then(write_trigger);
+    let timing = spec.timing.unwrap_or_default();
+    let instant = |at: Option<i64>| at.map(|at| Node::text(instant_text(at)));
     let (params_name, params) = match &spec.params {
         Some(given) if spec.params != default.params => params::write(given),
         _ => ("params", None),
@@ -274,6 +292,9 @@ pub(super) fn write(spec: &v1::JobSpec) -> Node {
         ("name", Some(Node::text(&spec.name))),
         ("handler", Some(Node::text(&spec.handler))),
         ("trigger", trigger),
+        ("start_at", instant(timing.start_at)),
+        ("end_at", instant(timing.end_at)),
+        ("jitter", duration(Some(timing.jitter_ms), Some(0))),
         (params_name, params),
         ("enabled", unless(spec.enabled.unwrap_or(true), &|| Node::plain(false))),
         ("overlap", word(&OVERLAPS, spec.overlap, default.overlap)),
@@ -346,6 +367,7 @@ fn write_catch_up(given: v1::CatchUp, default: v1::CatchUp) -> Option<Node> {
         ("policy", policy),
         ("threshold", duration(given.threshold_ms, default.threshold_ms)),
         ("window", duration(given.window_ms, default.window_ms)),
+        ("max_runs", given.max_runs.filter(|_| given.max_runs != default.max_runs).map(Node::plain)),
     ])
 }
 

@@ -92,7 +92,7 @@ fn what_is_wrong_is_one_line_with_file_place_field_and_remedy() {
         ),
         (
             "overlap: skipp",
-            "a.yaml:5:14: jobs[0].overlap: is \"skipp\", which is not known (did you mean \"skip\"? give one of: skip, allow_all)",
+            "a.yaml:5:14: jobs[0].overlap: is \"skipp\", which is not known (did you mean \"skip\"? give one of: skip, allow_all, buffer_one, buffer_all, cancel_other, terminate_other)",
         ),
         (
             "trigger: {cron: '* * * * * ?', every: 5s}",
@@ -240,7 +240,7 @@ fn every_field_of_the_form_is_written_by_some_job() {
     ] {
         let text = format!(
             "fastjob: 1\njobs:\n  - name: a\n    handler: h\n    trigger: {more}\n    params: 1\n    enabled: false\n    \
-             overlap: allow_all\n    catch_up: {{policy: none, threshold: 1s, window: 1s}}\n    retry: {{retries: 1, \
+             start_at: 2026-01-01T00:00:00Z\n    end_at: 2036-01-01T00:00:00Z\n    jitter: 1s\n    overlap: allow_all\n    catch_up: {{policy: all, threshold: 1s, window: 1s, max_runs: 7}}\n    retry: {{retries: 1, \
              backoff: exponential, delay: 5s, max_delay: 6s, jitter: 0.5}}\n    timeout: 1s\n    start_deadline: \
              1s\n    grace: 1s\n    worker_lost_after: 1s\n    at_most_once: true\n    priority: 1\n    routing: \
              round_robin\n    managed_by: console\n    source_version: 1\n"
@@ -349,8 +349,8 @@ fn specs() -> impl Strategy<Value = v1::JobSpec> {
             v1::Retry { retries, backoff, delay_ms, max_delay_ms, jitter }
         },
     );
-    let first = (names(), names(), triggers(), prop::option::of(payloads()), any::<Option<bool>>(), 0..2_i32);
-    let second = (0..2_i32, ms(), ms(), prop::option::of(retry), ms(), ms(), ms(), ms());
+    let first = (names(), names(), triggers(), prop::option::of(payloads()), any::<Option<bool>>(), 0..6_i32);
+    let second = (0..3_i32, ms(), ms(), prop::option::of(retry), ms(), ms(), ms(), ms());
     let third =
         (any::<bool>(), -100..=100_i32, 0..2_i32, any::<bool>(), prop::option::of(0..i64::MAX as u64));
     (first, second, third).prop_map(|(first, second, third)| {
@@ -363,8 +363,18 @@ fn specs() -> impl Strategy<Value = v1::JobSpec> {
             trigger: Some(v1::Trigger { kind: Some(kind) }),
             params,
             enabled,
+            timing: threshold_ms.map(|ms| v1::Timing {
+                start_at: Some(ms),
+                end_at: window_ms.map(|more| ms + more),
+                jitter_ms: ms,
+            }),
             overlap,
-            catch_up: Some(v1::CatchUp { policy, threshold_ms, window_ms }),
+            catch_up: Some(v1::CatchUp {
+                policy,
+                threshold_ms,
+                window_ms,
+                max_runs: (policy == 2).then_some(7),
+            }),
             retry,
             attempt_timeout_ms: timeout,
             start_deadline_ms: deadline,
