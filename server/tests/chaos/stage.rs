@@ -78,7 +78,6 @@ pub(crate) struct Stage {
     client: Client,
     record: Record,
     runtime: Runtime,
-    place: PathBuf,
     revived: usize,
     _stalls: Stalls,
     /// Failpoints that must have been hit, and how often.
@@ -147,7 +146,6 @@ impl Stage {
             client,
             record,
             runtime,
-            place: place.to_owned(),
             revived: 0,
             _stalls: stalls,
             points: (&[], 0),
