@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the named parts need, or names it. Usage: scripts/setup.sh rust c java maven node valgrind python postgres mariadb
+# Installs what the named parts need, or names it. Usage: scripts/setup.sh rust c java maven node valgrind python postgres mariadb faketime
 set -euo pipefail
 
 say() { printf '%s\n' "$*" >&2; }
@@ -25,6 +25,7 @@ for part in "$@"; do
     valgrind) need valgrind valgrind ;;
     python) need python3 python3 ;;
     mariadb) PATH=$PATH:/usr/sbin need mariadbd mariadb-server ;;
+    faketime) compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || missing+=(libfaketime) ;;
     postgres) compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || need postgres postgresql ;;
     *) say "setup.sh: unknown part $part"; exit 2 ;;
   esac

@@ -5,16 +5,17 @@
 use std::thread;
 use std::time::Duration;
 
-use fastjob_core::clock::{Clock, Millis};
+use fastjob_core::clock::Clock;
 use fastjob_core::cluster::{LeaseTerms, Seen, Watch};
 use fastjob_core::id::{Chance, ServerId};
+use fastjob_core::mutant::mutant;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::config;
 use crate::failpoint::failpoint;
 use crate::metrics;
-use crate::store::{Changes, Renewal, ServerPhase, Store};
+use crate::store::{Changes, Renewal, Server, ServerPhase, Store};
 use crate::trust::Trust;
 use crate::trust::time::DatabaseTime;
 
@@ -96,13 +97,19 @@ impl Renewing {
     /// The server was declared dead: its trust is over.
     pub async fn renew(&mut self) -> Result<Duration, DeclaredDead> {
         loop {
-            let (sent, sent_at) = (self.time.elapsed(), self.time.now());
+            let sent = self.time.elapsed();
             // Where no other server can take over, a slow disk is better waited for.
             let patience =
                 if self.store.is_exclusive() { self.terms.trusted() } else { self.terms.patience() };
             let renewal = self.store.server_renew(self.server, self.seq);
             match tokio::time::timeout(patience, renewal).await {
-                Ok(Ok(Some(renewal))) => return Ok(self.renewed(sent, sent_at, renewal)),
+                Ok(Ok(Some(renewal))) => {
+                    let wait = self.renewed(sent, renewal);
+                    if mutant("expiry_by_wall_clock") {
+                        self.expire_by_wall_clock().await;
+                    }
+                    return Ok(wait);
+                }
                 Ok(Ok(None)) if self.unsure => (self.seq, self.unsure) = (self.seq + 1, false),
                 Ok(Ok(None)) => {
                     tracing::error!(server = %self.server, "this server was declared dead by another");
@@ -124,12 +131,20 @@ impl Renewing {
         }
     }
 
-    fn renewed(&mut self, sent: Duration, sent_at: Millis, renewal: Renewal) -> Duration {
+    fn renewed(&mut self, sent: Duration, renewal: Renewal) -> Duration {
         failpoint("inside_renewal");
         (self.seq, self.unsure) = (self.seq + 1, false);
         let answered = self.time.elapsed();
-        if let Some(database) = renewal.now {
-            self.time.measured(sent_at, database);
+        let left_out = |lapse| {
+            tracing::warn!(
+                ?lapse,
+                "the database's clock was set ahead: the ticks that it left out count as missed"
+            );
+            self.trust.left_out(lapse);
+        };
+        match renewal.now {
+            Some(database) => self.time.measured(sent, database, left_out),
+            None => self.time.measured_here(left_out),
         }
         let lapsed = self.seq > 1 && !self.trust.holds();
         self.trust.extend(sent, self.terms.trusted());
@@ -142,6 +157,19 @@ impl Renewing {
         let dead = self.watch.renewed(sent, answered, &others);
         self.pulse.send_replace(Pulse { phase: renewal.phase, changes: renewal.changes, dead });
         self.watch.next_renewal(answered).saturating_sub(answered)
+    }
+
+    /// A planted bug: deaths are computed from what the clocks say.
+    async fn expire_by_wall_clock(&mut self) {
+        let (now, lease_ms) =
+            (self.time.now(), i64::try_from(self.terms.lease.as_millis()).unwrap_or(i64::MAX));
+        let expired = |row: &Server| {
+            row.id != self.server && row.phase != ServerPhase::Dead && now.since(row.renewed_at) > lease_ms
+        };
+        let servers = self.store.server_list().await.unwrap_or_default();
+        let dead = servers.iter().filter(|row| expired(row)).map(|row| Seen { server: row.id, seq: row.seq });
+        let dead: Vec<Seen> = dead.collect();
+        self.pulse.send_modify(|pulse| pulse.dead = dead);
     }
 
     fn failed(&mut self) -> Duration {

@@ -69,6 +69,7 @@ impl Owner {
                 None => self.stop.cancel(),
             },
             () = tokio::time::sleep(sleep) => {}
+            Ok(()) = self.missed.changed() => {}
             () = self.stop.cancelled() => {}
         }
         !self.stop.is_cancelled()

@@ -16,7 +16,7 @@ use fastjob_core::domain::{Refusal, RefusalKind};
 use fastjob_core::id::Epoch;
 use fastjob_core::mutant::mutant;
 use fastjob_core::shard::{Frame, Message, Reply, Rows, Settings, Shard, StreamId, Ticket};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::failpoint::failpoint;
@@ -57,6 +57,7 @@ pub struct Owner {
     stop: CancellationToken,
     shard: Shard,
     seen: LapsesSeen,
+    missed: watch::Receiver<()>,
     streams: HashMap<StreamId, mpsc::Sender<Vec<Frame>>>,
     calls: HashMap<Ticket, oneshot::Sender<Reply>>,
     next_ticket: u64,
@@ -104,7 +105,7 @@ impl Owner {
         (door, load): (mpsc::Receiver<Knock>, ShownLoad),
         stop: CancellationToken,
     ) -> Self {
-        let seen = shared.trust.lapses_seen();
+        let (seen, missed) = (shared.trust.lapses_seen(), shared.trust.missed());
         let shard = Shard::new(settings.clone(), boot::chance());
         let metrics = ShardMetrics::new(app, settings.shard.shard);
         let mut owner = Self {
@@ -116,6 +117,7 @@ impl Owner {
             stop,
             shard,
             seen,
+            missed,
             streams: HashMap::new(),
             calls: HashMap::new(),
             next_ticket: 0,
@@ -142,8 +144,15 @@ impl Owner {
         self.ended()
     }
 
-    async fn turn(&mut self, batch: Vec<Message>) -> Turn {
+    async fn turn(&mut self, mut batch: Vec<Message>) -> Turn {
         let now = self.shared.time.now();
+        // The clock may have been set since the batch began: what it left out is known before what time it is now, and
+        // so may be what is left out before that it is.
+        if let Look::Regained(lapse) = self.shared.trust.look(&mut self.seen) {
+            self.missed(Some(lapse.from), lapse.until);
+            batch.splice(0..0, std::mem::take(&mut self.own));
+        }
+        let now = self.outage.map_or(now, |noted| now.max(noted.until));
         let started = self.shared.time.elapsed();
         let facts = match self.load(&batch, now).await {
             Ok(facts) => facts,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fastjob_core::clock::Millis;
+use fastjob_core::mutant::mutant;
 
 use super::Pace;
 
@@ -72,7 +73,7 @@ impl Contact {
 
     /// A beat came, with the counter of the side that runs the handlers.
     pub(super) fn beat(&mut self, life: u64, now: Millis, elapsed: Duration) {
-        if self.life != Some(life) {
+        if self.life != Some(life) || mutant("beat_without_life") {
             self.life = Some(life);
             self.works(now, elapsed);
         }

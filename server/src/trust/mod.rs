@@ -22,6 +22,7 @@ struct Inner {
     time: DatabaseTime,
     held: Mutex<Held>,
     renewed: watch::Sender<()>,
+    missed: watch::Sender<()>,
 }
 
 struct Held {
@@ -57,11 +58,29 @@ pub enum Look {
 /// More lapses than this between two looks are merged into one.
 const RECENT_LAPSES: usize = 16;
 
+impl Held {
+    fn note(&mut self, lapse: Lapse) {
+        self.lapses += 1;
+        if self.recent.len() == RECENT_LAPSES {
+            let second = self.recent.remove(1);
+            self.recent[0].until = second.until;
+        }
+        self.recent.push(lapse);
+    }
+}
+
 impl Trust {
     /// No trust yet.
     pub fn new(time: DatabaseTime) -> Self {
         let held = Mutex::new(Held { until: Duration::ZERO, lapses: 0, recent: Vec::new() });
-        Self { inner: Arc::new(Inner { time, held, renewed: watch::Sender::new(()) }) }
+        Self {
+            inner: Arc::new(Inner {
+                time,
+                held,
+                renewed: watch::Sender::new(()),
+                missed: watch::Sender::new(()),
+            }),
+        }
     }
 
     /// A renewal that was sent at `sent` (of [`Clock::elapsed`]) succeeded: trust lasts `lasting` from then.
@@ -74,16 +93,17 @@ impl Trust {
         }
         if held.until < elapsed && held.until > Duration::ZERO {
             let missed_ms = i64::try_from((elapsed - held.until).as_millis()).unwrap_or(i64::MAX);
-            held.lapses += 1;
-            if held.recent.len() == RECENT_LAPSES {
-                let second = held.recent.remove(1);
-                held.recent[0].until = second.until;
-            }
-            held.recent.push(Lapse { from: now.plus(-missed_ms), until: now });
+            held.note(Lapse { from: now.plus(-missed_ms), until: now });
         }
         held.until = held.until.max(sent + lasting);
         drop(held);
         self.inner.renewed.send_replace(());
+    }
+
+    /// Time that the database's clock has left out counts as one in which nobody acted.
+    pub fn left_out(&self, lapse: Lapse) {
+        self.inner.held.lock().note(lapse);
+        self.inner.missed.send_replace(());
     }
 
     /// Ends the trust at once: this server was declared dead.
@@ -115,6 +135,11 @@ impl Trust {
     /// Whether to act now.
     pub fn holds(&self) -> bool {
         self.inner.time.elapsed() < self.inner.held.lock().until
+    }
+
+    /// Wakes when time was left out.
+    pub fn missed(&self) -> watch::Receiver<()> {
+        self.inner.missed.subscribe()
     }
 
     /// Wakes at each renewal.
@@ -176,6 +201,17 @@ mod tests {
         assert_eq!(trust.look(&mut seen), Look::Regained(lapse));
         clock.advance(1_000);
         trust.extend(Duration::from_millis(19_000), Duration::from_millis(3_000));
+        assert_eq!(trust.look(&mut seen), Look::Trusted);
+    }
+
+    #[test]
+    fn time_that_was_left_out_is_told_to_each_owner_like_a_lapse_and_trust_goes_on() {
+        let (_, trust) = at(1_000);
+        let mut seen = trust.lapses_seen();
+        trust.extend(Duration::from_millis(1_000), Duration::from_millis(3_000));
+        let lapse = Lapse { from: Millis::new(1_000), until: Millis::new(601_000) };
+        trust.left_out(lapse);
+        assert_eq!(trust.look(&mut seen), Look::Regained(lapse));
         assert_eq!(trust.look(&mut seen), Look::Trusted);
     }
 

@@ -107,7 +107,7 @@ fn find_mutants(wanted: &str, seed: u64) -> ExitCode {
 /// The invariants by which a planted bug was caught, if its own is among them.
 fn catch(mutant: &Mutant, seed: u64) -> Option<String> {
     let plan = PLANS.iter().find(|plan| plan.name == mutant.plan)?;
-    match run(plan, mutant.database, seed, Some(mutant.name)) {
+    match run(plan, mutant.database, seed, Some(mutant)) {
         Ok(judged) => {
             let broken: std::collections::BTreeSet<&str> =
                 judged.violations.iter().map(|violation| violation.invariant).collect();
@@ -149,7 +149,7 @@ fn number(name: &str) -> Option<u64> {
 }
 
 /// One plan from a fresh start to the verdict. What it leaves behind is kept only if it fails.
-fn run(plan: &'static Plan, database: &str, seed: u64, mutant: Option<&str>) -> Result<Judged, String> {
+fn run(plan: &'static Plan, database: &str, seed: u64, mutant: Option<&Mutant>) -> Result<Judged, String> {
     println!("chaos: {}/{database} seed {seed}: {}", plan.name, plan.about);
     let place = tempfile::Builder::new()
         .prefix("fastjob-chaos-")
@@ -168,7 +168,7 @@ fn play(
     plan: &'static Plan,
     database: &str,
     seed: u64,
-    mutant: Option<&str>,
+    mutant: Option<&Mutant>,
     place: &Path,
 ) -> Result<Judged, String> {
     let clock = plan.clock.then(FakeTime::new).transpose()?;
@@ -179,7 +179,8 @@ fn play(
         servers: if database.address().is_some() { SERVERS } else { 1 },
         workers: plan.workers,
         terms: plan.terms,
-        mutant: mutant.map(str::to_owned),
+        pulls: plan.pulls,
+        mutant: mutant.copied(),
         rounds: number("ROUNDS").unwrap_or(1),
     };
     let mut stage = Stage::open(setting, place, database, clock)?;

@@ -2,20 +2,23 @@
 //! not caught by its invariant means that the checker, or the plan, is blind.
 
 /// A planted bug.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Mutant {
     pub(crate) name: &'static str,
     pub(crate) plan: &'static str,
     pub(crate) database: &'static str,
+    /// Servers have it once all are at work: they would not get there with it.
+    pub(crate) late: bool,
     /// One of these must be broken.
     pub(crate) breaks: &'static [&'static str],
 }
 
 const fn on_sqlite(name: &'static str, plan: &'static str, breaks: &'static [&'static str]) -> Mutant {
-    Mutant { name, plan, database: "sqlite", breaks }
+    Mutant { name, plan, database: "sqlite", late: false, breaks }
 }
 
 const fn on_postgres(name: &'static str, plan: &'static str, breaks: &'static [&'static str]) -> Mutant {
-    Mutant { name, plan, database: "postgres", breaks }
+    Mutant { name, plan, database: "postgres", late: false, breaks }
 }
 
 /// All of them.
@@ -33,8 +36,13 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     on_sqlite("inbox_apart", "failpoints", &["G12"]),
     on_postgres("unknown_commit_failed", "commits", &["G1", "G3"]),
     on_postgres("unknown_commit_done", "database_links", &["G1", "G2", "G3"]),
-    // What the older owner commits after the newer one has read: ends of runs, or calls that nobody hears of any more.
-    on_postgres("fence_as_predicate", "pause_in_transaction", &["G6", "G3"]),
+    // What the older owner commits after the newer one has read its runs is seen by nobody.
+    on_postgres("fence_as_predicate", "pause_in_transaction", &["G6", "G2", "G1", "G3"]),
+    on_postgres("renewal_by_name", "renewals", &["G7"]),
+    Mutant { late: true, ..on_postgres("no_seq_compare", "undisturbed", &["G6"]) },
+    on_postgres("claim_by_upsert", "owners", &["G6"]),
+    on_postgres("expiry_by_wall_clock", "clock_ahead", &["G6"]),
+    on_sqlite("beat_without_life", "hung_worker", &["G3"]),
 ];
 
 /// Seeds that are tried before a bug counts as not found.

@@ -6,7 +6,7 @@ mod peers;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -47,6 +47,8 @@ struct Rules {
     /// Counts cuts: a connection that saw an older number is cut.
     cuts: u64,
     cut: Option<(String, Cut)>,
+    /// Answers to renewals of a lease are held.
+    mutes_renewals: bool,
     target: Option<SocketAddr>,
 }
 
@@ -110,9 +112,17 @@ impl Proxy {
 
     /// Everything passes again.
     pub(crate) fn heal(&self) {
-        self.rules.send_modify(|rules| rules.flows.clear());
+        self.rules.send_modify(|rules| {
+            rules.flows.clear();
+            rules.mutes_renewals = false;
+        });
         self.shared.bytes_left.store(-1, Ordering::SeqCst);
         self.shared.commits_left.store(-1, Ordering::SeqCst);
+    }
+
+    /// From now on renewals of a lease reach the database, and nobody hears what it says to them.
+    pub(crate) fn mute_renewals(&self) {
+        self.rules.send_modify(|rules| rules.mutes_renewals = true);
     }
 
     /// Ends every connection of these peers.
@@ -232,7 +242,11 @@ impl Pump<'_> {
             if read == 0 {
                 return to.shutdown().await.map_err(|_| Cut::Reset);
             }
-            let passes = |rules: &Rules| rules.flow(self.peer, self.direction) != Flow::Held;
+            let answers_renewal = self.direction == Direction::Down && self.commits().renews();
+            let passes = |rules: &Rules| {
+                rules.flow(self.peer, self.direction) != Flow::Held
+                    && !(rules.mutes_renewals && answers_renewal)
+            };
             let flow = self.rules.wait_for(passes).await.map(|rules| rules.flow(self.peer, self.direction));
             let flow = flow.map_err(|_| Cut::Reset)?;
             if let Flow::Late(by) = flow {
@@ -247,6 +261,10 @@ impl Pump<'_> {
                 return Err(Cut::Reset);
             }
         }
+    }
+
+    fn commits(&self) -> MutexGuard<'_, Commits> {
+        self.commits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many of these bytes may pass.
@@ -266,7 +284,7 @@ impl Pump<'_> {
 
     /// Whether these bytes answer the COMMIT that is not to be answered.
     fn is_swallowed(&self, bytes: &[u8]) -> bool {
-        let mut commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut commits = self.commits();
         let answered = match self.direction {
             Direction::Up => {
                 commits.asked(bytes);

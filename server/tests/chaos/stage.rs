@@ -1,5 +1,7 @@
 //! A plan's stage: servers behind proxies, workers, the load, and the history of what is done to them.
 
+mod harm;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -11,12 +13,13 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::checker::{self, Figures, Violation};
-use super::clock::{Chance, now_ms};
+use super::clock::Chance;
 use super::database::{Access, Database};
 use super::faketime::FakeTime;
 use super::harness::fastjob;
 use super::ledger;
 use super::load::Load;
+use super::mutants::Mutant;
 use super::nodes::{Node, Workers, free_address};
 use super::observer::Observer;
 use super::plans::Terms;
@@ -24,12 +27,12 @@ use super::proxy::{Peers, Proxy};
 use super::record::Record;
 use super::stalls::Stalls;
 
+pub(crate) use harm::Harm;
+
 /// After healing, everything due must have ended within this.
 const HEAL: Duration = Duration::from_secs(60);
 /// Between two looks at what is open.
 const LOOK: Duration = Duration::from_millis(250);
-/// To ask the database what time it is may take so long.
-const CLOCK_MS: i64 = 5_000;
 /// The name of the app under test.
 pub(crate) const APP: &str = "chaos";
 pub(crate) const LEASE_MS: i64 = 4_000;
@@ -48,32 +51,12 @@ pub(crate) struct Setting {
     pub(crate) servers: usize,
     pub(crate) workers: usize,
     pub(crate) terms: Terms,
+    /// Workers pull their attempts.
+    pub(crate) pulls: bool,
     /// A planted bug, in builds that have them.
-    pub(crate) mutant: Option<String>,
+    pub(crate) mutant: Option<Mutant>,
     /// Whether each round is done once, or as often as the full test asks.
     pub(crate) rounds: u64,
-}
-
-/// What a fault means to the checker.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Harm {
-    /// Ticks may go unwatched.
-    pub(crate) outage: bool,
-    /// A shard's owner is killed.
-    pub(crate) takeover: bool,
-    /// A shard's owner stands still or is cut off, and comes back.
-    pub(crate) away: bool,
-}
-
-impl Harm {
-    /// Nobody but workers and callers feels it.
-    pub(crate) const NONE: Self = Self { outage: false, takeover: false, away: false };
-    /// Ticks may go unwatched.
-    pub(crate) const OUTAGE: Self = Self { outage: true, ..Self::NONE };
-    /// The owner is killed.
-    pub(crate) const TAKEOVER: Self = Self { takeover: true, ..Self::OUTAGE };
-    /// The owner stands still or is cut off.
-    pub(crate) const AWAY: Self = Self { away: true, ..Self::OUTAGE };
 }
 
 /// What the checker says of a plan.
@@ -89,14 +72,12 @@ pub(crate) struct Stage {
     pub(crate) workers: Workers,
     pub(crate) observer: Observer,
     pub(crate) database: Database,
+    place: PathBuf,
     clock: Option<FakeTime>,
-    /// By how much the database's clock is ahead now.
-    offset_ms: i64,
     load: Option<Load>,
     client: Client,
     record: Record,
     runtime: Runtime,
-    place: PathBuf,
     revived: usize,
     _stalls: Stalls,
     /// Failpoints that must have been hit, and how often.
@@ -134,7 +115,10 @@ impl Stage {
             ("FASTJOB_TOKEN", token.clone()),
         ];
         if let Some(mutant) = &setting.mutant {
-            workers.variables.push(("FASTJOB_MUTANT", mutant.clone()));
+            workers.variables.push(("FASTJOB_MUTANT", mutant.name.to_owned()));
+        }
+        if setting.pulls {
+            workers.variables.push(("CHAOS_PULL", "1".to_owned()));
         }
         workers.start_all()?;
         peers.add(std::process::id(), "client");
@@ -156,67 +140,21 @@ impl Stage {
             workers,
             observer,
             database,
+            place: place.to_owned(),
             clock,
-            offset_ms: 0,
             load: Some(load),
             client,
             record,
             runtime,
-            place: place.to_owned(),
             revived: 0,
             _stalls: stalls,
             points: (&[], 0),
         };
         stage.wait_until("handlers are entered", |stage| stage.observer.starts() >= WARM)?;
-        Ok(stage)
-    }
-
-    /// Does something to somebody and notes it. What `act` does is the fault from its beginning to its end.
-    pub(crate) fn fault<T>(
-        &mut self,
-        name: &str,
-        harm: Harm,
-        act: impl FnOnce(&mut Self) -> Result<T, String>,
-    ) -> Result<T, String> {
-        let in_flight = self.observer.in_flight(&self.workers.pids());
-        let begin_ms = now_ms();
-        let done = act(self).map_err(|why| format!("{name}: {why}"))?;
-        self.record.add(json!({
-            "kind": "fault", "name": name, "begin_ms": begin_ms, "end_ms": now_ms(), "in_flight": in_flight,
-            "outage": harm.outage, "takeover": harm.takeover, "away": harm.away,
-        }));
-        Ok(done)
-    }
-
-    /// Sets the database's clock against that of everybody else, and makes sure that it moved.
-    pub(crate) fn set_clock(&mut self, offset_ms: i64) -> Result<(), String> {
-        let Some(clock) = &self.clock else { return Err("the database of this plan has no clock".into()) };
-        let begin_ms = now_ms();
-        clock.set(offset_ms)?;
-        self.offset_ms = offset_ms;
-        let shown = self.database.now_ms()?;
-        if let Some(ahead) =
-            shown.map(|shown| shown - now_ms()).filter(|ahead| (ahead - offset_ms).abs() > CLOCK_MS)
-        {
-            return Err(format!("the database's clock is {ahead} ms ahead, and not {offset_ms}"));
+        if let Some(mutant) = stage.setting.mutant.filter(|mutant| mutant.late) {
+            stage.plant(mutant)?;
         }
-        self.record.add(json!({"kind": "clock", "at_ms": begin_ms, "offset_ms": offset_ms}));
-        Ok(())
-    }
-
-    /// SIGKILL to a server, at a moment that was drawn.
-    pub(crate) fn kill(&mut self, which: usize) -> Result<(), String> {
-        self.nodes[which].kill()?;
-        self.killed(None);
-        Ok(())
-    }
-
-    /// Notes that a server was killed just now, at a failpoint or at a moment that was drawn; answers whether workers that
-    /// live hold attempts.
-    pub(crate) fn killed(&mut self, point: Option<&str>) -> bool {
-        let pids = self.workers.pids();
-        self.record.add(json!({"kind": "kill", "point": point, "at_ms": now_ms(), "pids": pids}));
-        self.observer.held(&pids) > 0
+        Ok(stage)
     }
 
     /// Lets everything work for a time, drawn from up to `most_ms`, in which no server may end by itself.
@@ -437,8 +375,8 @@ fn node(
     if let Some(link) = &link {
         set("FASTJOB_DATABASE__URL", database.url_through(link.address));
     }
-    if let Some(mutant) = &setting.mutant {
-        set("FASTJOB_MUTANT", mutant.clone());
+    if let Some(mutant) = setting.mutant.filter(|mutant| !mutant.late) {
+        set("FASTJOB_MUTANT", mutant.name.to_owned());
     }
     let address =
         free_address(&mut Chance::new(setting.seed ^ which as u64 ^ u64::from(std::process::id())))?;

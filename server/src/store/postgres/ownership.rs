@@ -2,6 +2,7 @@
 
 use fastjob_core::clock::Millis;
 use fastjob_core::id::{Epoch, ServerId, ShardKey};
+use fastjob_core::mutant::mutant;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnection, PgRow};
 
@@ -76,7 +77,9 @@ impl Ownership for PostgresStore {
             Some(connection) => connection,
             None => connect::connect(&self.connect).await.map_err(|error| fault(WHAT, error))?,
         };
-        let rows = sqlx::query(RENEW)
+        let by_name = mutant("renewal_by_name");
+        let renew = if by_name { RENEW.replace("seq = $2", "$2::bigint >= 0") } else { RENEW.to_owned() };
+        let rows = sqlx::query(AssertSqlSafe(renew))
             .bind(Uuid::of(&server))
             .bind(seq.cast_signed())
             .fetch_all(&mut connection)
@@ -155,7 +158,8 @@ impl Ownership for PostgresStore {
         now: Millis,
     ) -> Result<Vec<(ShardKey, Claimed)>, StoreError> {
         let mut write = self.write("claim shards").await?;
-        let free = shards(&CLAIMABLE.read(&mut write, seen, claim).await?)?;
+        let claimable = if mutant("claim_by_upsert") { EVERY_ONE } else { CLAIMABLE };
+        let free = shards(&claimable.read(&mut write, seen, claim).await?)?;
         if free.is_empty() {
             write.done().await?;
             return Ok(Vec::new());
@@ -297,6 +301,16 @@ const CLAIMABLE: Bulk = Bulk {
           LEFT JOIN fastjob_server server ON server.id = seen.server_id
           WHERE owner.server_id IS NOT DISTINCT FROM seen.server_id AND owner.epoch = seen.epoch
             AND coalesce(server.phase, 'dead') = 'dead'
+          ORDER BY owner.app_id, owner.shard
+          FOR UPDATE OF owner",
+};
+
+/// A planted bug: what was seen of a shard is not compared with what it is.
+const EVERY_ONE: Bulk = Bulk {
+    what: "shards to claim",
+    sql: "SELECT owner.app_id, owner.shard
+          FROM unnest($1::bigint[], $2::bigint[], $3::uuid[], $4::bigint[]) AS seen (app_id, shard, server_id, epoch)
+          JOIN fastjob_app_owner owner ON owner.app_id = seen.app_id AND owner.shard = seen.shard
           ORDER BY owner.app_id, owner.shard
           FOR UPDATE OF owner",
 };

@@ -43,6 +43,7 @@ impl<T> std::ops::Deref for At<T> {
 
 #[derive(Clone, Deserialize, Default, Debug)]
 pub(crate) struct Config {
+    pub(crate) database: String,
     pub(crate) renew_ms: i64,
     pub(crate) lease_ms: i64,
     pub(crate) lost_after_ms: i64,
@@ -347,37 +348,6 @@ impl History {
     /// When the run's handler was first entered.
     pub(crate) fn first_start(&self, run: &str) -> Option<i64> {
         self.executions.iter().filter(|one| one.run == run).map(|one| one.start_ms).min()
-    }
-
-    /// By how much the database's clock was ahead of the others' at this instant.
-    pub(crate) fn offset_ms(&self, at_ms: i64) -> i64 {
-        self.clocks.iter().rfind(|set| set.at_ms <= at_ms).map_or(0, |set| set.offset_ms)
-    }
-
-    /// The most that anybody may have taken it to be ahead by: a server measures it when it renews its lease.
-    pub(crate) fn believed_offset_ms(&self, at_ms: i64) -> i64 {
-        let since = at_ms - self.config.lease_ms;
-        let set = self.clocks.iter().filter(|set| since < set.at_ms && set.at_ms <= at_ms);
-        set.map(|set| set.offset_ms).fold(self.offset_ms(since), i64::max)
-    }
-
-    /// From here on nothing new was asked for, by the database's clock.
-    pub(crate) fn quiet_ms(&self) -> i64 {
-        self.config.quiet_ms + self.offset_ms(self.config.quiet_ms)
-    }
-
-    /// For how long the machine was behind between these instants.
-    pub(crate) fn stalled_ms(&self, from_ms: i64, to_ms: i64) -> i64 {
-        let part = |stall: &Stall| {
-            let within = stall.end_ms.min(to_ms) - stall.begin_ms.max(from_ms);
-            stall.late_ms.min(within.max(0))
-        };
-        self.stalls.iter().map(part).sum()
-    }
-
-    /// Whether the database's clock was moved at all: then its instants do not compare with the observer's.
-    pub(crate) fn clock_moved(&self) -> bool {
-        self.clocks.iter().any(|set| set.offset_ms != 0)
     }
 }
 

@@ -10,6 +10,7 @@ mod oracle;
 mod owners;
 mod runs;
 mod ticks;
+mod time;
 
 use std::fmt;
 use std::path::Path;
@@ -60,6 +61,7 @@ pub(crate) fn check(text: &str) -> Result<(Vec<Violation>, Figures), String> {
     let accounts = ticks::accounted_for_once(&history, &mut found)?;
     ticks::chains_go_on_once(&history, &mut found);
     ticks::caught_up_as_the_job_says(&history, &mut found);
+    ticks::left_out_ticks_are_given_up(&history, &mut found);
     ticks::never_early(&history, &mut found);
     ticks::edits_take_effect(&history, &mut found);
     runs::every_execution_has_its_attempt(&history, &mut found);
@@ -69,6 +71,7 @@ pub(crate) fn check(text: &str) -> Result<(Vec<Violation>, Figures), String> {
     runs::killers_are_quarantined(&history, &mut found);
     owners::epochs_rise(&history, &mut found);
     owners::nothing_is_committed_late(&history, &mut found);
+    owners::owners_are_replaced_for_a_cause(&history, &mut found);
     owners::takeovers_are_bounded(&history, &mut found);
     calls::skipping_runs_do_not_overlap(&history, &mut found);
     calls::acknowledged_calls_survive(&history, &mut found);

@@ -91,6 +91,63 @@ pub(crate) fn nothing_is_committed_late(history: &History, found: &mut Found) {
     }
 }
 
+/// Looking for shards that are free may take so long after a death.
+const LOOK_MS: i64 = 5_000;
+
+/// G6: of several servers one takes a shard from another that has not given it up only if that one was kept from renewing
+/// its lease for as long as a lease.
+pub(crate) fn owners_are_replaced_for_a_cause(history: &History, found: &mut Found) {
+    if history.config.database == "sqlite" {
+        return;
+    }
+    let mut shards: BTreeMap<(&str, u64), Vec<&At<Owner>>> = BTreeMap::new();
+    for owner in &history.owners {
+        shards.entry((&owner.app, owner.shard)).or_default().push(owner);
+    }
+    for pair in shards.values().flat_map(|log| log.windows(2)) {
+        let (from, to) = (pair[0], pair[1]);
+        if from.reason == "released" || to.reason != "claimed" || from.server == to.server {
+            continue;
+        }
+        let lines = [from.line, to.line];
+        let name = format!("shard {} of {}", to.shard, to.app);
+        let at = history.observed_ms(to.at_ms);
+        if !at.iter().any(|at| may_have_died(history, *at)) {
+            let text = format!("{name} was taken from a server that nothing had happened to");
+            found.add("G6", lines, text);
+        }
+        let held = to.at_ms - from.at_ms;
+        if held < least_held(history) && !at.iter().any(|at| may_have_waited(history, *at)) {
+            let text = format!("{name} was taken {held} ms after another had claimed it");
+            found.add("G6", lines, text);
+        }
+    }
+}
+
+/// Something kept servers from renewing not long ago.
+fn may_have_died(history: &History, at_ms: i64) -> bool {
+    let lease = history.config.lease_ms;
+    let since = |fault: &At<Fault>| fault.begin_ms <= at_ms && at_ms <= fault.end_ms + 2 * lease + LOOK_MS;
+    let harms = |fault: &At<Fault>| fault.outage || fault.takeover || fault.away;
+    history.faults.iter().any(|fault| harms(fault) && since(fault))
+        || history.stalled_ms(at_ms - 2 * lease, at_ms) >= lease
+}
+
+/// Who claims has renewed its lease just before, and is dead no sooner than a lease later.
+fn least_held(history: &History) -> i64 {
+    history.config.lease_ms - 2 * history.config.renew_ms - EARLY_MS
+}
+
+/// Renewals may have been late, and so the last one before the claim older.
+fn may_have_waited(history: &History, at_ms: i64) -> bool {
+    let since_ms = at_ms - 2 * history.config.lease_ms;
+    let waits = |fault: &At<Fault>| fault.outage && !fault.takeover;
+    let near = |fault: &At<Fault>| fault.begin_ms <= at_ms && since_ms <= fault.end_ms;
+    history.clock_moved()
+        || history.faults.iter().any(|fault| waits(fault) && near(fault))
+        || history.stalled_ms(since_ms, at_ms) >= history.config.renew_ms
+}
+
 /// G7: after the kill of an owner the next dispatch comes within the limit, where the plan sets one, and so it does if
 /// the owner stays away for longer than that. What the machine itself was behind meanwhile is added to the limit.
 pub(crate) fn takeovers_are_bounded(history: &History, found: &mut Found) {

@@ -173,10 +173,43 @@ fn must_be_missed(history: &History, job: &str, tick: i64, line: usize, found: &
     // From the last renewal before the fault to the first look after it.
     let before = history.config.lease_ms + history.config.renew_ms;
     let missed = |fault: &&At<super::history::Fault>| {
-        fault.outage && tick > fault.begin_ms - before && tick <= fault.end_ms + before
+        let (begin, end) = (history.shown_least_ms(fault.begin_ms), history.shown_ms(fault.end_ms));
+        fault.outage && tick > begin - before && tick <= end + before
     };
-    if !history.clock_moved() && !history.faults.iter().any(|fault| missed(&fault)) {
+    let left_out = |(from, to): &(i64, i64)| tick > from - before && tick <= to + before;
+    if !history.faults.iter().any(|fault| missed(&fault)) && !history.left_out().iter().any(left_out) {
         found.add("G8", [line], format!("{job}: tick {tick} was given up as missed, though it was watched"));
+    }
+}
+
+/// G8: time that the database's clock leaves out is an outage, also to a server that goes on: of a job that gives up
+/// what is too late, its ticks do not fire any more, or only the newest.
+pub(crate) fn left_out_ticks_are_given_up(history: &History, found: &mut Found) {
+    for set in &history.clocks {
+        let before_ms = history.offset_ms(set.at_ms - 1);
+        for (job, revisions) in &history.revisions {
+            let Some(last) = revisions.last() else { continue };
+            let late = last.catch_up.threshold_ms + history.config.lease_ms + EARLY_MS;
+            let (from, to) = (set.at_ms + before_ms + history.config.lease_ms, set.at_ms + set.offset_ms);
+            let is_late = |tick: i64, start: i64| history.shown_least_ms(start) - tick > late;
+            let fired: Vec<&super::history::Execution> = history
+                .executions
+                .iter()
+                .filter(|one| one.job == *job && one.attempt == 1 && one.start_ms > set.at_ms)
+                .filter(|one| one.tick_ms.is_some_and(|tick| from < tick && tick <= to))
+                .filter(|one| one.tick_ms.is_some_and(|tick| is_late(tick, one.start_ms)))
+                .collect();
+            let most = usize::from(last.catch_up.policy == "latest") * revisions.len();
+            if fired.len() > most {
+                let lines = fired.iter().map(|one| one.line);
+                let text = format!(
+                    "{job}: {} ticks fired that the database's clock had left out for more than {} ms",
+                    fired.len(),
+                    last.catch_up.threshold_ms
+                );
+                found.add("G8", lines, text);
+            }
+        }
     }
 }
 
@@ -201,9 +234,9 @@ fn newest_fires(history: &History, gap: &At<Gap>, found: &mut Found) {
 pub(crate) fn never_early(history: &History, found: &mut Found) {
     for execution in &history.executions {
         let due = execution.tick_ms.unwrap_or(execution.due_ms);
-        let ahead = history.believed_offset_ms(execution.start_ms);
-        if execution.start_ms + ahead < due - EARLY_MS {
-            let by = due - execution.start_ms - ahead;
+        let shown = history.shown_ms(execution.start_ms);
+        if shown < due - EARLY_MS {
+            let by = due - shown;
             found.add("G9", [execution.line], format!("run {} was entered {by} ms early", execution.run));
         }
     }

@@ -6,12 +6,12 @@ use super::super::stage::{Harm, Stage};
 const HOUR_MS: i64 = 3_600_000;
 const TEN_MINUTES_MS: i64 = 600_000;
 
-/// Back by an hour, and right again; twice, the second time with the owner's death meanwhile.
+/// Back by an hour, and right again; then once more, and the owner dies each time.
 pub(super) fn set_back(stage: &mut Stage) -> Result<(), String> {
     steps(stage, &[-HOUR_MS, 0])
 }
 
-/// Ahead by ten minutes, right again, and ahead for good.
+/// Ahead by ten minutes, right again, and ahead for good; then once more, and the owner dies each time.
 pub(super) fn set_ahead(stage: &mut Stage) -> Result<(), String> {
     steps(stage, &[TEN_MINUTES_MS, 0, TEN_MINUTES_MS])
 }
@@ -21,7 +21,7 @@ fn steps(stage: &mut Stage, offsets_ms: &[i64]) -> Result<(), String> {
         for offset_ms in offsets_ms {
             stage.work_for(3_000, 6_000)?;
             let name = format!("database's clock at {offset_ms} ms");
-            stage.fault(&name, Harm::OUTAGE, |stage| stage.set_clock(*offset_ms))?;
+            stage.fault(&name, Harm::NONE, |stage| stage.set_clock(*offset_ms))?;
             stage.wait_for_progress()?;
             if round > 0 {
                 replace_owner(stage)?;
@@ -38,7 +38,10 @@ fn replace_owner(stage: &mut Stage) -> Result<(), String> {
     let harm = super::servers::harm(stage);
     stage.fault("kill of the owner", harm, |stage| {
         stage.kill(which)?;
-        stage.wait_for_progress()?;
-        stage.nodes[which].start()
+        if stage.nodes.len() > 1 {
+            stage.wait_for_progress()?;
+        }
+        stage.nodes[which].start()?;
+        stage.wait_for_progress()
     })
 }

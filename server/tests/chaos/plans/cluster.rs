@@ -72,6 +72,22 @@ pub(super) fn part_owner_and_database(stage: &mut Stage) -> Result<(), String> {
     Ok(())
 }
 
+/// The owner's renewals arrive, and it never hears so: it may not hold its shards by them.
+pub(super) fn lose_answers_to_renewals(stage: &mut Stage) -> Result<(), String> {
+    stage.work_for(1_500, 3_000)?;
+    let which = victim(stage);
+    let time = stage.setting.terms.takeover_limit_ms + 6_000;
+    stage.fault("answers to renewals lost", Harm::AWAY, |stage| {
+        let Some(link) = stage.nodes[which].database.clone() else { return Err("no link".into()) };
+        link.mute_renewals();
+        thread::sleep(Duration::from_millis(time.unsigned_abs()));
+        link.heal();
+        Ok(())
+    })?;
+    revive(stage)?;
+    stage.wait_for_progress()
+}
+
 /// The owner is away from half of the workers, one worker from all servers, the servers from each other.
 pub(super) fn part_peers(stage: &mut Stage) -> Result<(), String> {
     for _ in 0..stage.setting.rounds {

@@ -22,6 +22,8 @@ pub(crate) struct Plan {
     pub(crate) terms: Terms,
     /// The database has a clock that can be moved.
     pub(crate) clock: bool,
+    /// Its workers pull their attempts.
+    pub(crate) pulls: bool,
     pub(crate) run: fn(&mut Stage) -> Result<(), String>,
 }
 
@@ -47,6 +49,7 @@ const fn plan(name: &'static str, about: &'static str, run: fn(&mut Stage) -> Re
         workers: 2,
         terms: DEFAULT,
         clock: false,
+        pulls: false,
         run,
     }
 }
@@ -70,6 +73,7 @@ pub(crate) const PLANS: &[Plan] = &[
     Plan { quick: true, ..plan("kills", "servers and workers are killed at random", servers::die_at_random) },
     plan("pauses", "the server is stopped for 2, 6 and 20 s", servers::pause),
     plan("pause_in_transaction", "the server is stopped inside a transaction", servers::pause_in_transaction),
+    plan("twins", "a second server is started with the configuration of a first", servers::twins),
     plan("restarts", "servers are stopped and started in order", servers::restart),
     Plan {
         quick: true,
@@ -78,6 +82,10 @@ pub(crate) const PLANS: &[Plan] = &[
     },
     plan("worker_away", "a worker is cut off for longer than worker_lost_after", links::worker_away),
     plan("workers", "all workers are killed, paused, absent", workers::fail),
+    Plan {
+        pulls: true,
+        ..plan("hung_worker", "the handlers of a worker stand still while it speaks on", workers::hang)
+    },
     plan("quarantine", "a run kills each worker that takes it", workers::quarantine),
     Plan { quick: true, ..of_cluster("owners", "owners are killed", cluster::kill_owners) },
     Plan {
@@ -87,6 +95,12 @@ pub(crate) const PLANS: &[Plan] = &[
     of_cluster("all_servers", "all servers are killed", cluster::kill_all),
     of_cluster("database", "the database stops and crashes", cluster::stop_the_database),
     of_cluster("owner_database", "the owner and its database are parted", cluster::part_owner_and_database),
+    of_cluster(
+        "renewals",
+        "the owner does not hear that it renewed its lease",
+        cluster::lose_answers_to_renewals,
+    ),
+    of_cluster("undisturbed", "nothing happens to servers for half a minute", undisturbed),
     of_cluster("peers", "the owner is away from workers and servers", cluster::part_peers),
     Plan {
         quick: true,
@@ -107,4 +121,12 @@ pub(crate) const PLANS: &[Plan] = &[
 
 fn calm(stage: &mut Stage) -> Result<(), String> {
     stage.work_for(8_000, 12_000)
+}
+
+/// Long enough for servers to take each other for dead.
+fn undisturbed(stage: &mut Stage) -> Result<(), String> {
+    for _ in 0..8 {
+        stage.work_for(3_500, 4_500)?;
+    }
+    Ok(())
 }

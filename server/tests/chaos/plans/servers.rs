@@ -6,7 +6,7 @@ use std::time::Duration;
 use fastjob_core::client::{Job, Overlap};
 
 use super::super::load::late;
-use super::super::nodes::Armed;
+use super::super::nodes::{Armed, free_address};
 use super::super::stage::{Harm, Stage};
 
 /// Where a server is killed; each must be hit with attempts in flight.
@@ -137,7 +137,7 @@ pub(super) fn pause(stage: &mut Stage) -> Result<(), String> {
 pub(super) fn pause_in_transaction(stage: &mut Stage) -> Result<(), String> {
     stage.put(late(Job::named("held").handler("long").api().overlap(Overlap::AllowAll)))?;
     stage.call_more("held", 12)?;
-    for pause_ms in [2_000, 8_000, 4_750] {
+    for pause_ms in [2_000, 8_000, 6_000, 20_000, 4_750] {
         stage.work_for(1_000, 2_000)?;
         let which = victim(stage);
         let passes = 12 + stage.chance.below(20);
@@ -151,6 +151,41 @@ pub(super) fn pause_in_transaction(stage: &mut Stage) -> Result<(), String> {
             Ok(())
         })?;
         revive(stage)?;
+        stage.wait_for_progress()?;
+    }
+    Ok(())
+}
+
+/// A second server with the configuration of a first: on the same address, or the same file, it is refused; elsewhere it
+/// joins. The first does not feel it.
+pub(super) fn twins(stage: &mut Stage) -> Result<(), String> {
+    for _ in 0..2 * stage.setting.rounds {
+        stage.work_for(1_000, 2_000)?;
+        let which = victim(stage);
+        let address = stage.nodes[which].server.rpc.clone();
+        stage.fault("a second server with the same configuration", Harm::NONE, |stage| {
+            let mut twin = stage.twin(which, &address)?;
+            twin.spawn(&[])?;
+            match twin.ended(REACHED)? {
+                Some(status) if !status.success() => stage.wait_for_progress(),
+                other => Err(format!("it was not refused: {other:?}")),
+            }
+        })?;
+        let elsewhere = free_address(&mut stage.chance)?.to_string();
+        let alone = stage.nodes.len() == 1;
+        stage.fault("a server with the same configuration elsewhere", Harm::NONE, |stage| {
+            let mut twin = stage.twin(which, &elsewhere)?;
+            twin.settings.push(("FASTJOB_RPC__ADVERTISE", elsewhere.leak()));
+            match (twin.start(), alone) {
+                (Ok(()), false) => {
+                    stage.wait_for_progress()?;
+                    thread::sleep(Duration::from_secs(5));
+                    twin.stop()
+                }
+                (Err(_), true) => Ok(()),
+                (started, _) => Err(format!("it should join a database of several alone: {started:?}")),
+            }
+        })?;
         stage.wait_for_progress()?;
     }
     Ok(())

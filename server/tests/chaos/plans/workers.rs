@@ -7,7 +7,7 @@ use fastjob_core::client::{CatchUp, Job, Overlap};
 use rustix::process::Signal;
 
 use super::super::load::{given_up, late};
-use super::super::stage::{Harm, LEASE_MS, Stage};
+use super::super::stage::{Harm, LEASE_MS, LOST_AFTER_MS, Stage};
 use super::servers::victim;
 
 /// All at once: killed, paused for longer than they may be silent, and absent.
@@ -51,6 +51,19 @@ pub(super) fn quarantine(stage: &mut Stage) -> Result<(), String> {
         }
     }
     Err("the run that kills its workers was not quarantined within 40 s".into())
+}
+
+/// The side of a worker that runs handlers stands still, while its SDK speaks on: what it holds runs elsewhere.
+pub(super) fn hang(stage: &mut Stage) -> Result<(), String> {
+    stage.put(late(Job::named("hanging").handler("hang").api().overlap(Overlap::AllowAll)))?;
+    stage.work_for(1_000, 2_000)?;
+    let key = format!("hanging-{}", stage.setting.seed);
+    stage.fault("the handlers of a worker stand still", Harm::NONE, |stage| {
+        stage.fire("hanging", &key)?;
+        thread::sleep(Duration::from_millis(3 * LOST_AFTER_MS.unsigned_abs()));
+        Ok(())
+    })?;
+    stage.wait_for_progress()
 }
 
 /// Runs wait for a worker for longer than their catch-up threshold, then the server dies: they were watched, so they run.
