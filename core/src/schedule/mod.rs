@@ -34,10 +34,6 @@ use zone::Zoned;
 pub struct Schedule(Arc<Rule>, Frame);
 
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "each lives on the heap by itself, and most jobs have the largest"
-)]
 enum Rule {
     Cron(Zoned),
     DailyWindow(Zoned),

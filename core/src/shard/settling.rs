@@ -131,13 +131,11 @@ impl Shard {
         turn.changes(&open.run);
         let run = &open.run;
         let (job, chain) = (run.job, run.fire_key.clone());
-        let taken_back = turn.takes_back_attempt(run);
         let session = run.assignment.as_ref().map(|assignment| assignment.session);
         self.memory.change(id, |open| {
             open.stage = Stage::Coming;
             open.lost_at = None;
             open.run.state = State::Ended(ended);
-            open.run.assignment = taken_back.or(open.run.assignment.take());
             open.run.ended_at = Some(turn.now);
         });
         if let Some(session) = session {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::rows::{Cursor, RunChanged, RunCopied, RunEnded, RunStarted};
 use super::{Facts, Frame, History, Plan, Reply, Rows, StreamId, Ticket};
 use crate::clock::Millis;
-use crate::domain::{Assignment, Cancel, FireKey, Job, Run, State};
+use crate::domain::{Cancel, FireKey, Job, Run, State};
 use crate::id::{InboxId, JobId, RunId};
 
 /// A turn in the making.
@@ -119,17 +119,6 @@ impl Turn {
         matches!(self.changed.get(&run), Some(Before::Stored(_)))
     }
 
-    /// A run that ends in the turn that superseded its attempt keeps it in its own row, which is written once: the attempt
-    /// needs no row of its own.
-    pub(super) fn takes_back_attempt(&mut self, run: &Run) -> Option<Assignment> {
-        if run.attempt == 0 || run.assignment.is_some() || !self.holds(run.id) {
-            return None;
-        }
-        let attempts = &mut self.plan.rows.attempts;
-        let at = attempts.iter().rposition(|attempt| attempt.key.run == run.id)?;
-        Some(attempts.remove(at).assignment)
-    }
-
     /// The job is about to change.
     pub(super) fn changes_job(&mut self, job: &Job) {
         self.touched.insert(job.id);
@@ -176,6 +165,10 @@ impl Turn {
     fn write_change(&mut self, before: &Stored, run: &Run) {
         let rows = &mut self.plan.rows;
         if let State::Ended(ended) = run.state {
+            if before.state == State::Dispatched && run.assignment.is_none() {
+                // Its attempt was over before, and has a row of its own: the run's names it no more.
+                rows.runs_changed.push(changed_row(run, State::Scheduled));
+            }
             return rows.runs_ended.push(ended_row(run, ended));
         }
         if let (State::Scheduled, State::Dispatched, Some(assignment)) =
@@ -202,15 +195,7 @@ impl Turn {
             cancel: run.cancel,
         };
         if now != *before {
-            rows.runs_changed.push(RunChanged {
-                run: run.id,
-                state: run.state,
-                due: run.due,
-                fail_count: run.fail_count,
-                lost_count: run.lost_count,
-                cancel: run.cancel,
-                error: run.error.clone(),
-            });
+            rows.runs_changed.push(changed_row(run, run.state));
         }
     }
 
@@ -229,6 +214,18 @@ impl Turn {
                 rows.cursors.push(Cursor { job: job.id, next_at: job.next_at, chain_seq: job.chain_seq });
             }
         }
+    }
+}
+
+fn changed_row(run: &Run, state: State) -> RunChanged {
+    RunChanged {
+        run: run.id,
+        state,
+        due: run.due,
+        fail_count: run.fail_count,
+        lost_count: run.lost_count,
+        cancel: run.cancel,
+        error: run.error.clone(),
     }
 }
 

@@ -209,7 +209,7 @@ fn month_day(item: &str, dialect: Dialect) -> Result<Vec<MonthDay>, String> {
         };
         let back = match rest.strip_prefix('L') {
             Some("") => Some(0),
-            Some(offset) => Some(number(offset.strip_prefix('-').ok_or(format!("{item}"))?, &days)?),
+            Some(offset) => Some(number(offset.strip_prefix('-').ok_or(item.to_string())?, &days)?),
             None => None,
         };
         return match (back, weekday) {

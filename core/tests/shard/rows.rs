@@ -90,7 +90,8 @@ impl Tables {
         let changed = ids(rows.runs_changed.iter().map(|run| run.run).collect());
         let copied = ids(rows.runs_copied.iter().map(|run| run.run).collect());
         let removed = rows.runs_removed.clone();
-        once(&[removed.clone(), created.clone(), started.clone(), ended.clone(), changed]);
+        once(&[removed.clone(), created.clone(), started.clone(), ended.clone()]);
+        once(&[removed.clone(), created.clone(), started.clone(), changed]);
         once(&[removed, created, started, ended, copied]);
         let jobs = rows.jobs_created.iter().chain(&rows.jobs_revised).map(|job| job.id);
         let mut seen = BTreeSet::new();

@@ -82,7 +82,7 @@ fn uneven_step(field: Field, text: &str) -> Option<Finding> {
     let first_of: u32 = if matches!(field, Field::Seconds | Field::Minutes | Field::Hours) { 0 } else { 1 };
     let (first, step) = text::open_steps(text).find(|(first, step)| {
         let starts_late = first.is_some_and(|first| first >= first_of + step);
-        *step > 1 && !starts_late && (field == Field::DayOfMonth || values % step != 0)
+        *step > 1 && !starts_late && (field == Field::DayOfMonth || !values.is_multiple_of(*step))
     })?;
     let base = first.map_or("*".to_owned(), |first| first.to_string());
     let over = match field {

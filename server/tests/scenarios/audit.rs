@@ -209,7 +209,7 @@ async fn plant(stage: &Stage) {
             let planted = sql == third || done.rows_affected() == 1;
             assert!(planted, "{name}: {} rows were changed", done.rows_affected());
         }
-        sqlx::query("DROP TABLE third").execute(&mut file).await.unwrap();
+        sqlx::query("DROP TABLE third").execute(&mut file).await.expect("the file is writable");
     }
-    file.close().await.unwrap();
+    file.close().await.expect("it closes");
 }

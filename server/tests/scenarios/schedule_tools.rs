@@ -11,7 +11,7 @@ use super::stage::{Said, Stage, said};
 
 fn file(place: &Path, name: &str, text: &str) -> PathBuf {
     let path = place.join(name);
-    std::fs::write(&path, text).unwrap();
+    std::fs::write(&path, text).expect("it is writable");
     path
 }
 
@@ -22,7 +22,8 @@ fn lint(file: &Path, arguments: &[&str]) -> Said {
 }
 
 fn codes(said: &Said) -> Vec<(u64, &str)> {
-    said.lines.iter().map(|line| (line["line"].as_u64().unwrap(), line["code"].as_str().unwrap())).collect()
+    let place = |line: &'_ serde_json::Value| line["line"].as_u64().expect("a line's number");
+    said.lines.iter().map(|line| (place(line), line["code"].as_str().expect("a code"))).collect()
 }
 
 #[test]

@@ -103,8 +103,9 @@ impl Outbox {
         if shard.stream != Some(stream) || self.held.contains_key(&key) {
             return;
         }
-        let had_credit = shard.unspent > 0;
-        shard.unspent = shard.unspent.saturating_sub(1);
+        let had_credit = shard.unspent + shard.in_doubt > 0;
+        let spent = if shard.in_doubt > 0 { &mut shard.in_doubt } else { &mut shard.unspent };
+        *spent = spent.saturating_sub(1);
         // Without credit of its own it may not take the room that is promised to others.
         if epoch < shard.floor_at(now) || (!had_credit && self.free() == 0) {
             return;
@@ -210,7 +211,7 @@ impl Outbox {
     /// Slots that are neither held nor promised.
     fn free(&self) -> u32 {
         let held = u32::try_from(self.held.len()).unwrap_or(u32::MAX);
-        let unspent: u32 = self.shards.values().map(|shard| shard.unspent).sum();
+        let unspent: u32 = self.shards.values().map(|shard| shard.unspent + shard.in_doubt).sum();
         self.slots.saturating_sub(held.saturating_add(unspent))
     }
 

@@ -28,6 +28,8 @@ pub(super) struct Shard {
     soonest_lost: Duration,
     /// Credit granted on its stream and not used.
     pub(super) unspent: u32,
+    /// Credit that a Hello under way takes back: until its Welcome the owner may still have used it.
+    pub(super) in_doubt: u32,
     pub(super) held: u32,
     /// Which of all grants was its last.
     pub(super) granted: u64,
@@ -99,8 +101,9 @@ impl Outbox {
 
     /// A shard of the app. Each that was not known changes the share of all.
     fn know(&mut self, number: u32, now: Duration) {
-        if !self.shards.contains_key(&number) {
-            self.shards.insert(number, Shard::new(now));
+        let known = self.shards.len();
+        self.shards.entry(number).or_insert_with(|| Shard::new(now));
+        if self.shards.len() > known {
             self.shards.values_mut().for_each(|shard| shard.lent = 0);
         }
     }
@@ -179,7 +182,9 @@ impl Outbox {
         for (number, shard) in &mut self.shards {
             let named = shards.is_empty() || shards.contains(number);
             if named && shard.stream.is_none_or(|served| served == stream) {
+                let in_doubt = shard.in_doubt + shard.unspent;
                 shard.void_credit();
+                shard.in_doubt = in_doubt;
                 self.wants.retain(|waiting| waiting != number);
                 shard.ready.clear();
             }
@@ -343,6 +348,7 @@ impl Shard {
             lost_after: Duration::MAX,
             soonest_lost: Duration::MAX,
             unspent: 0,
+            in_doubt: 0,
             held: 0,
             granted: 0,
             endowed: false,
@@ -356,6 +362,7 @@ impl Shard {
     /// Its stream grants nothing any more: what was granted is void.
     pub(super) fn void_credit(&mut self) {
         self.unspent = 0;
+        self.in_doubt = 0;
         self.endowed = false;
         self.recall = 0;
         self.recalling = 0;

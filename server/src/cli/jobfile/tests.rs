@@ -52,7 +52,7 @@ fn what_is_wrong_is_one_line_with_file_place_field_and_remedy() {
         ),
         (
             "fastjob: 1\njobs: [5]\n",
-            "a.yaml:2:8: jobs[0]: is a single value, and a mapping belongs here (write `name: value` lines: name, handler, trigger, params …)",
+            "a.yaml:2:8: jobs[0]: is a single value, and a mapping belongs here (write `name: value` lines: name, handler, trigger, start_at …)",
         ),
         ("fastjob: 1\njobs:\n  - handler: h\n", "a.yaml:3:5: jobs[0].name: is missing (give `name: …`)"),
         (
