@@ -54,7 +54,7 @@ impl Schedule {
             return tick;
         }
         let jitter_ms = self.1.jitter_ms;
-        let room = self.next(tick).map_or(jitter_ms, |next| next.since(tick).min(jitter_ms));
+        let room = self.next_of_rule(tick).map_or(jitter_ms, |next| next.since(tick).min(jitter_ms));
         tick.plus(self.1.draw(tick, room.max(1)))
     }
 

@@ -152,7 +152,7 @@ async fn every_verb_about_apps_tokens_workers_and_servers_prints_the_promised_ke
     has_keys(&apps[0], "name shards created_at owners");
     has_keys(&apps[0]["owners"][0], "shard epoch address server load");
     assert_eq!(apps[0]["owners"][0]["server"], server["id"]);
-    has_keys(&apps[0]["owners"][0]["load"], "waiting scheduled dispatched");
+    has_keys(&apps[0]["owners"][0]["load"], "waiting buffered scheduled dispatched");
     let owners = super::stage::until("the new app has owners", async || {
         let owners = stage.shown(&["app", "locate", "other"]);
         owners.iter().all(|owner| !owner["address"].is_null()).then_some(owners)

@@ -183,7 +183,7 @@ async fn a_bad_file_is_refused_at_once_and_in_few_words() {
             "there are 10001 jobs: at most 10000 are taken at a time",
             format!("fastjob: 1\njobs:\n{many}").into(),
         ),
-        ("stdin:3:1: is not YAML", "fastjob: 1\njobs:\n\t- name: a\n".into()),
+        ("stdin:3:2: is not YAML", "fastjob: 1\njobs:\n\t- name: a\n".into()),
         ("is not UTF-8 from here on", b"fastjob: 1\njobs: \"\xff\"\n".to_vec()),
         ("is \"9\", and this command reads version 1", "fastjob: 9\njobs: []\n".into()),
         (
