@@ -99,18 +99,18 @@ async fn the_revisions_of_a_job_are_read_in_order_page_by_page(on: Bundle) {
 }
 
 async fn enabled_jobs_without_a_next_tick_are_found_page_by_page(on: Bundle) {
-    let lost = |text: &str| Job { next_at: None, ..on.job(text) };
     let triggered = |text: &str, trigger: Trigger| {
-        let definition = Definition { trigger, ..(*on.job(text).definition).clone() };
-        Job { definition: definition.into(), ..lost(text) }
+        let job = on.job(text);
+        let definition = Definition { trigger, ..(*job.definition).clone() };
+        Job { definition: definition.into(), next_at: None, ..job }
     };
     let every = Trigger::FixedRate { period_ms: 5_000, phase: None };
-    let mut found = [triggered("a", every.clone()), triggered("b", every), lost("c")];
+    let mut found = ["a", "b", "c"].map(|text| triggered(text, every.clone()));
     found.sort_by_key(|job| job.id);
     let others = [
-        Job { enabled: false, ..lost("d") },
-        Job { deleted_at: Some(START), ..lost("e") },
-        Job { next_at: Some(START), ..on.job("f") },
+        Job { enabled: false, ..triggered("d", every.clone()) },
+        Job { deleted_at: Some(START), ..triggered("e", every.clone()) },
+        Job { next_at: Some(START), ..triggered("f", every) },
         triggered("g", Trigger::Api),
         triggered("h", Trigger::FixedDelay { delay_ms: 5 }),
     ];
