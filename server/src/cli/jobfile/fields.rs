@@ -85,6 +85,11 @@ impl<'a> Fields<'a> {
         if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
     }
 
+    /// Whether nothing is said that the table does not know.
+    pub(super) fn knows_all(&self, table: &[Field]) -> bool {
+        self.entries.iter().all(|(key, _)| table.iter().any(|field| field.name == key.text))
+    }
+
     pub(super) fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
     }

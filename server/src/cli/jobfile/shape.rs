@@ -1,6 +1,8 @@
 //! A job as YAML: the one place that maps it to the client's message and back. A field that the protocol gains is added
 //! to the table, to `read` and to `write`; the published schema follows from the table.
 
+use std::collections::BTreeSet;
+
 use fastjob_core::clock::Millis;
 use fastjob_core::domain::Trigger;
 use fastjob_core::protocol::{job, v1};
@@ -167,6 +169,10 @@ fn read_trigger(of: &mut Fields<'_>) -> v1::trigger::Kind {
     let Some(mut of) = of.inner("trigger", TRIGGER) else { return api };
     let given: Vec<_> = KINDS.iter().filter(|(kind, _)| of.has(kind)).collect();
     let &[(kind, beside)] = given.as_slice() else {
+        if given.is_empty() && !of.knows_all(TRIGGER) {
+            // The kind was misspelt, which is noted.
+            return api;
+        }
         let names: Vec<&str> = given.iter().map(|(kind, _)| *kind).collect();
         let (message, remedy) = match names.len() {
             0 => (
@@ -178,8 +184,9 @@ fn read_trigger(of: &mut Fields<'_>) -> v1::trigger::Kind {
         of.note("", message, remedy);
         return api;
     };
-    for other in KINDS.iter().flat_map(|(_, beside)| *beside) {
-        if of.has(other) && !beside.contains(other) {
+    let others: BTreeSet<&str> = KINDS.iter().flat_map(|(_, beside)| beside.iter().copied()).collect();
+    for other in others {
+        if of.has(other) && !beside.contains(&other) {
             of.note(other, format!("has no meaning beside `{kind}`"), "remove it");
         }
     }
