@@ -59,14 +59,16 @@ impl ByHand {
         self.frames.send(frame).await.expect("the stream is open");
     }
 
-    /// The next word that is no ping.
+    /// The next word that is no ping and does not ask for credit.
     async fn hears(&mut self) -> ServerWord {
         loop {
             let frame =
                 patiently("a frame", self.said.message()).await.expect("it lives").expect("it goes on");
             let frame = v1::ServerFrame::decode(frame).expect("it is a frame");
             let words: Vec<_> = frame.messages.into_iter().filter_map(|message| message.message).collect();
-            let mut words = words.into_iter().filter(|word| !matches!(word, ServerWord::Ping(_)));
+            let passed_over =
+                |word: &ServerWord| matches!(word, ServerWord::Ping(_) | ServerWord::Wanting(_));
+            let mut words = words.into_iter().filter(|word| !passed_over(word));
             if let Some(word) = words.next() {
                 assert_eq!(words.count(), 0, "the test reads one word a frame");
                 return word;
