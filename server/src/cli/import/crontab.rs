@@ -87,7 +87,9 @@ impl Surroundings {
             "MAILTO" | "MAILFROM" => {
                 import.notes.push(format!("{from}: {name}: a job's output is not sent by mail"))
             }
-            "RANDOM_DELAY" => import.notes.push(format!("{from}: RANDOM_DELAY: jobs have no jitter yet")),
+            "RANDOM_DELAY" => import
+                .notes
+                .push(format!("{from}: RANDOM_DELAY: is not carried over: give its jobs a jitter")),
             _ => {
                 self.variables.insert(name.to_owned(), value.into());
             }
